@@ -1,0 +1,14 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from .checks import find_faults
+from .layouts import LAYOUTS, SkeletonLayout, get_layout
+from .pickle_io import load_annotations
+from .seeded_sampler import SeededIndex, SeededSampler
+from .skeleton_dataset import SkeletonDataset
+from .transforms import *  # noqa: F401,F403
+from .transforms import __all__ as _transforms
+
+__all__ = [
+    'LAYOUTS', 'SeededIndex', 'SeededSampler', 'SkeletonDataset',
+    'SkeletonLayout', 'find_faults', 'get_layout', 'load_annotations',
+    *_transforms
+]

@@ -1,0 +1,96 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""What can be wrong with a clip, found before it costs a night."""
+from typing import Any, Iterable, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+Fault = Tuple[str, str]
+
+
+def clip_name(annotation: Mapping[str, Any]) -> str:
+    """The name by which a split refers to a clip.
+
+    Args:
+        annotation (Mapping): An annotation of an MMAction2 pose pickle.
+    """
+    for key in ('filename', 'frame_dir'):
+        if key in annotation:
+            return annotation[key]
+    return '<no name>'
+
+
+def clip_fault(annotation: Mapping[str, Any],
+               num_joints: Optional[int] = None,
+               max_persons: Optional[int] = None,
+               require_label: bool = False) -> Optional[str]:
+    """Say what is wrong with one clip.
+
+    Args:
+        annotation (Mapping): An annotation of an MMAction2 pose pickle, with
+            ``keypoint`` of shape ``(M, T, V, C)``.
+        num_joints (int, optional): V as it must be. None: not checked.
+        max_persons (int, optional): The largest allowed M. None: any.
+        require_label (bool): Whether a clip without ``label`` is at fault.
+
+    Returns:
+        str, optional: The first fault, None for a sound clip.
+    """
+    if 'filename' not in annotation and 'frame_dir' not in annotation:
+        return "has no 'frame_dir', so no split can name it"
+    if 'keypoint' not in annotation:
+        return "has no 'keypoint'"
+    keypoint = annotation['keypoint']
+    kind = getattr(keypoint, 'dtype', type(keypoint))
+    if not isinstance(keypoint, np.ndarray) or kind.kind not in 'fiu':
+        return f"'keypoint' is not an array of real numbers but {kind}"
+    if keypoint.ndim != 4:
+        return (f"'keypoint' has shape {keypoint.shape}, not (persons, "
+                'frames, joints, coordinates)')
+    persons, frames, joints, _ = keypoint.shape
+    if frames == 0:
+        return 'has no frames'
+    if num_joints is not None and joints != num_joints:
+        return f'has {joints} joints, the layout has {num_joints}'
+    if max_persons is not None and persons > max_persons:
+        return f'has {persons} persons, at most {max_persons} are allowed'
+    if annotation.get('total_frames') != frames:
+        said = annotation.get('total_frames', 'missing')
+        return f"'total_frames' is {said}, 'keypoint' has {frames} frames"
+    if require_label and 'label' not in annotation:
+        return "has no 'label'"
+    return _value_fault(keypoint)
+
+
+def _value_fault(keypoint: np.ndarray) -> Optional[str]:
+    finite = np.isfinite(keypoint)
+    if not finite.all():
+        at = tuple(np.argwhere(~finite)[0])
+        person, frame, joint, _ = at
+        return (f'{finite.size - finite.sum()} value(s) are not finite, the '
+                f'first is {keypoint[at]} at person {person}, frame {frame}, '
+                f'joint {joint}')
+    if not keypoint.any():
+        return 'holds nobody: every coordinate is zero'
+    return None
+
+
+def find_faults(annotations: Iterable[Mapping[str, Any]],
+                num_joints: Optional[int] = None,
+                max_persons: Optional[int] = None,
+                require_label: bool = False) -> List[Fault]:
+    """Find the clips that would break, or silently spoil, a run.
+
+    Args:
+        annotations (Iterable[Mapping]): The clips.
+        num_joints (int, optional): See :func:`clip_fault`.
+        max_persons (int, optional): See :func:`clip_fault`.
+        require_label (bool): See :func:`clip_fault`.
+
+    Returns:
+        list[tuple[str, str]]: ``(clip name, fault)`` of each faulty clip, in
+        the order of the clips.
+    """
+    faults = ((clip_name(x),
+               clip_fault(x, num_joints, max_persons, require_label))
+              for x in annotations)
+    return [(name, fault) for name, fault in faults if fault is not None]

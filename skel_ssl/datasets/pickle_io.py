@@ -1,0 +1,144 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""Read annotation pickles without running what a stranger put in them."""
+import _codecs
+import os
+import pickle
+from collections import OrderedDict, defaultdict
+from typing import IO, Any, Dict, Tuple, Union
+
+import numpy as np
+
+TRUST_VARIABLE = 'SKEL_SSL_TRUST_DATA'
+
+_BUILTINS = (bool, bytearray, bytes, complex, dict, float, frozenset, int,
+             list, set, str, tuple)
+
+# What a pickle of plain data may call. The objects are the running NumPy's
+# own, so that a file of NumPy 1 reads under NumPy 2 and the reverse.
+_ALLOWED: Dict[Tuple[str, str], Any] = {
+    ('_codecs', 'encode'): _codecs.encode,
+    ('collections', 'OrderedDict'): OrderedDict,
+    ('collections', 'defaultdict'): defaultdict,
+    ('numpy', 'dtype'): np.dtype,
+    ('numpy', 'ndarray'): np.ndarray,
+    # Python 2 and pickle protocols below 3 call it __builtin__
+    **{(module, kind.__name__): kind
+       for module in ('builtins', '__builtin__') for kind in _BUILTINS},
+    **{(f'numpy.{core}.{module}', rebuild.__name__): rebuild
+       for core in ('core', '_core')
+       for module, rebuild in (
+           ('multiarray', np.empty(0).__reduce__()[0]),
+           ('multiarray', np.float32(0).__reduce__()[0]),
+           ('numeric', np.empty(1).__reduce_ex__(5)[0]))}
+}
+
+
+class _RefusedError(pickle.UnpicklingError):
+    """The file asks for a name that is not on the list."""
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds containers, numbers, text and arrays, and nothing else.
+
+    A name outside the list is refused before it is imported, so nothing
+    that the file brings along is executed.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise _RefusedError(f'{module}.{name}')
+        return _ALLOWED[module, name]
+
+
+def load_annotations(path: Union[str, os.PathLike]) -> Dict[str, Any]:
+    """Read an MMAction2 pose pickle, plain data only.
+
+    The file is read by an unpickler that builds containers, numbers, text
+    and NumPy arrays. Set the environment variable ``SKEL_SSL_TRUST_DATA=1``
+    to read a file of your own that holds other objects: that runs whatever
+    code the file contains.
+
+    Args:
+        path (str | os.PathLike): The file, relative to the working
+            directory or absolute.
+
+    Returns:
+        dict: What the file holds: at least ``split``, a dict from a split's
+        name to the names of its clips, and ``annotations``, a list with one
+        dict a clip.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no pickle, is cut off or damaged, asks for
+            objects other than plain data, or lacks one of the two keys.
+    """
+    path = os.fspath(path)
+    try:
+        file = open(path, 'rb')
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'there is no annotation file {path!r}; looked for it at '
+            f'{os.path.abspath(path)!r}. data/README.md says where each data '
+            'set comes from and which command writes its pickle') from None
+    with file:
+        data = _unpickle(file, path)
+    _check_structure(data, path)
+    return data
+
+
+def _unpickle(file: IO[bytes], path: str) -> Any:
+    trusted = os.environ.get(TRUST_VARIABLE) == '1'
+    unpickler = pickle.Unpickler if trusted else _PlainUnpickler
+    try:
+        return unpickler(file).load()
+    except _RefusedError as error:
+        raise ValueError(
+            f'{path!r} asks for {error}, which is not plain data (containers,'
+            ' numbers, text, NumPy arrays). Loading it could run code from '
+            'whoever made the file, so it was not loaded. If you made it '
+            'yourself, write the arrays with numpy, or set '
+            f'{TRUST_VARIABLE}=1 to load it all the same') from None
+    except ImportError:
+        raise  # only a trusted file imports: it needs a package not installed
+    except Exception as error:
+        # a damaged pickle raises nearly anything, see the docs of `pickle`
+        raise ValueError(_why_unreadable(file, path, error)) from error
+
+
+def _why_unreadable(file: IO[bytes], path: str, error: Exception) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(24)
+    if not head:
+        return f'{path!r} is empty (0 bytes): fetch or make it again'
+    if head[0] != pickle.PROTO[0]:
+        return (f'{path!r} is not a pickle: it begins with {head!r}. An '
+                'error page or a Git LFS pointer saved under this name looks '
+                'like that; fetch or make the file again')
+    return (f'{path!r} is cut off or damaged: reading its {size} bytes ended '
+            f'in {type(error).__name__}: {error}. Compare its size with that '
+            'of the source and fetch or make it again')
+
+
+def _check_structure(data: Any, path: str) -> None:
+    if not isinstance(data, dict):
+        raise ValueError(
+            f'{path!r} holds a {type(data).__name__}, but a pose pickle is a '
+            "dict with the keys 'split' and 'annotations'")
+    for key, kind in (('split', dict), ('annotations', list)):
+        if key not in data:
+            raise ValueError(
+                f'{path!r} has no {key!r}, only {sorted(map(str, data))}: it '
+                'is not an MMAction2 pose pickle. data/README.md describes '
+                'the format and the command that writes it')
+        if not isinstance(data[key], kind):
+            raise ValueError(
+                f'{key!r} of {path!r} is a {type(data[key]).__name__}, it '
+                f'must be a {kind.__name__}')
+    strays = [i for i, x in enumerate(data['annotations'])
+              if not isinstance(x, dict)]
+    if strays:
+        raise ValueError(
+            f'annotation {strays[0]} of {path!r} is a '
+            f"{type(data['annotations'][strays[0]]).__name__}, each must be "
+            "a dict with 'frame_dir', 'keypoint' and 'total_frames'")

@@ -1,0 +1,183 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+import difflib
+import logging
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Union,
+)
+
+from mmaction.datasets import PoseDataset
+from mmengine.logging import print_log
+
+from skel_ssl.registry import DATASETS
+
+from .checks import Fault, clip_name, find_faults
+from .layouts import SkeletonLayout, get_layout
+from .pickle_io import load_annotations
+from .seeded_sampler import SeededIndex, isolated_random
+
+_NUM_SHOWN = 5
+
+
+@DATASETS.register_module()
+class SkeletonDataset(PoseDataset):
+    """MMAction2's ``PoseDataset`` that looks at its data before it trains.
+
+    It reads the same pickles in the same order, but runs no code from them
+    (:func:`load_annotations`), checks every clip when it loads, joins
+    splits, and gives a sample its own random stream where it is asked to:
+
+    - An index from :class:`SeededSampler` has a seed. The pipeline then runs
+      under NumPy's, ``random``'s and torch's CPU generators seeded with it.
+    - Under ``test_mode`` the pipeline draws from the generators as they are.
+    - In both cases they are put back afterwards, so a validation leaves no
+      trace (a test-mode transform of MMAction2 seeds the global generator).
+    - A plain index in training draws from the generators and moves them on,
+      as in any MMEngine dataset.
+
+    Args:
+        ann_file (str): The pickle. A relative one is looked for under
+            ``data_root``, or else under the working directory.
+        pipeline (list[dict | callable]): The transforms.
+        split (str | list[str], optional): A split of the file, or several,
+            one after the other. Each sample then has its split's name as
+            ``split``. None: all clips of the file.
+        layout (str | dict, optional): The body that every clip must have,
+            see :func:`get_layout`. None: joints are not counted.
+        max_persons (int, optional): The most persons that a clip may have.
+            None: any number.
+        invalid (str): What to do about clips that cannot be used, and about
+            names in a split without a clip: ``'error'``, or ``'drop'`` to
+            leave them out with a warning.
+        require_label (bool): Whether a clip without a label cannot be used.
+        **kwargs: See ``PoseDataset`` and MMEngine's ``BaseDataset``.
+
+    Raises:
+        FileNotFoundError: See :func:`load_annotations`.
+        ValueError: If the file cannot be read, has no such split, or holds
+            clips that cannot be used; if nothing is left; if an argument is
+            out of range.
+    """
+
+    def __init__(self,
+                 ann_file: str,
+                 pipeline: List[Union[Dict, Callable]],
+                 split: Optional[Union[str, Sequence[str]]] = None,
+                 layout: Optional[Union[str, dict, SkeletonLayout]] = 'ntu25',
+                 max_persons: Optional[int] = 2,
+                 invalid: str = 'error',
+                 require_label: bool = False,
+                 **kwargs) -> None:
+        if invalid not in ('error', 'drop'):
+            raise ValueError(
+                f"invalid must be 'error' or 'drop', not {invalid!r}")
+        prefixes = kwargs.get('data_prefix') or {}
+        elsewhere = {'video', 'skeleton'}.intersection(prefixes)
+        if elsewhere:
+            raise ValueError(
+                f'data_prefix has {sorted(elsewhere)}, but SkeletonDataset '
+                'takes the keypoints from ann_file alone. For clips in files '
+                "of their own use MMAction2's PoseDataset")
+        self.layout = None if layout is None else get_layout(layout)
+        self.max_persons = max_persons
+        self.invalid = invalid
+        self.require_label = require_label
+        super().__init__(ann_file, pipeline, split=split, **kwargs)
+
+    def load_data_list(self) -> List[Dict[str, Any]]:
+        """Read the file, choose the splits, and check the clips.
+
+        Returns:
+            list[dict]: One dict a clip, in the order of ``split`` and, within
+            a split, in that of the file.
+        """
+        data = load_annotations(self.ann_file)
+        faults: List[Fault] = []
+        if self.split is None:
+            infos = data['annotations']
+        else:
+            infos = []
+            for name in self._split_names(data['split']):
+                infos += [dict(x, split=name) for x in _clips_of(data, name)]
+                faults += _names_without_clip(data, name)
+        faults += find_faults(
+            infos,
+            num_joints=self.layout and self.layout.num_joints,
+            max_persons=self.max_persons,
+            require_label=self.require_label)
+        if faults:
+            self._report(faults)
+            faulty = {name for name, _ in faults}
+            infos = [x for x in infos if clip_name(x) not in faulty]
+        if not infos:
+            raise ValueError(
+                f'no clip is left of {self.ann_file!r} with '
+                f'split={self.split!r}, {len(faults)} were left out')
+        return infos
+
+    def _split_names(self, splits: Mapping[str, Sequence[str]]) -> List[str]:
+        names = [self.split] if isinstance(self.split, str) else self.split
+        if not names:
+            raise ValueError(
+                f'split is {self.split!r}: name one or more of '
+                f'{sorted(splits)}, or None for all clips')
+        for name in names:
+            if name not in splits:
+                near = difflib.get_close_matches(str(name), splits, n=1)
+                hint = f'; did you mean {near[0]!r}?' if near else ''
+                raise ValueError(
+                    f'{self.ann_file!r} has no split {name!r}, it has '
+                    f'{sorted(splits)}{hint}')
+        return list(names)
+
+    def _report(self, faults: Sequence[Fault]) -> None:
+        """Raise, or warn, about the clips that cannot be used."""
+        count = (f'{len(faults)} clip(s) of {self.ann_file!r} '
+                 f'(split={self.split!r})')
+        if self.invalid == 'drop':
+            names = ', '.join(str(name) for name, _ in faults)
+            print_log(
+                f'left out {count} that cannot be used: {names}',
+                logger='current',
+                level=logging.WARNING)
+            return
+        lines = [f'  {name}: {fault}' for name, fault in faults[:_NUM_SHOWN]]
+        if len(faults) > _NUM_SHOWN:
+            lines.append(f'  and {len(faults) - _NUM_SHOWN} more')
+        raise ValueError('\n'.join([
+            f'{count} cannot be used:', *lines,
+            "mend the file, or leave these clips out with invalid='drop'"
+        ]))
+
+    def __getitem__(self, idx: int) -> Dict[str, Any]:
+        """Run the pipeline on a clip.
+
+        Args:
+            idx (int): Index of the clip; with a seed if it is a
+                :class:`SeededIndex`.
+
+        Returns:
+            dict: What the pipeline made of the clip.
+        """
+        seed = idx.seed if isinstance(idx, SeededIndex) else None
+        if seed is None and not self.test_mode:
+            return super().__getitem__(idx)
+        with isolated_random(seed):
+            return super().__getitem__(int(idx))
+
+
+def _clips_of(data: Mapping[str, Any], split: str) -> List[Dict[str, Any]]:
+    names = set(data['split'][split])
+    return [x for x in data['annotations'] if clip_name(x) in names]
+
+
+def _names_without_clip(data: Mapping[str, Any], split: str) -> List[Fault]:
+    known = {clip_name(x) for x in data['annotations']}
+    return [(name, f'is named by split {split!r} but is not in the file')
+            for name in data['split'][split] if name not in known]

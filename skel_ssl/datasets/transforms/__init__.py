@@ -1,0 +1,19 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from .augment import (
+                      PoseJitter,
+                      PoseRandomFlip,
+                      PoseRandomRotate,
+                      PoseRandomScale,
+                      PoseRandomShear,
+                      PoseTemporalCropResize,
+)
+from .base import PoseTransform
+from .masking import MotionAwareTubeMask, RandomMask
+from .normalize import PosePreNormalize3D
+
+__all__ = [
+    'MotionAwareTubeMask', 'RandomMask',
+    'PoseJitter', 'PosePreNormalize3D', 'PoseRandomFlip', 'PoseRandomRotate',
+    'PoseRandomScale', 'PoseRandomShear', 'PoseTemporalCropResize',
+    'PoseTransform'
+]

@@ -1,0 +1,292 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""Random transforms of whole clips.
+
+They draw from NumPy's global generator, as MMAction2's transforms do. One draw
+serves a whole clip, so persons and frames keep their places to each other;
+an absent person (all zero) and a joint that was not seen stay exactly zero,
+and a person that is a copy of person 0 stays a copy.
+"""
+from abc import ABCMeta, abstractmethod
+from typing import Any, Dict, Sequence, Tuple, Union
+
+import numpy as np
+
+from skel_ssl.registry import TRANSFORMS
+
+from ..layouts import SkeletonLayout, get_layout
+from . import geometry
+from .base import PoseTransform
+
+Limits = Union[float, Sequence[float]]
+
+
+def _per_axis(name: str, limits: Limits, below: float = np.inf) -> np.ndarray:
+    """One limit in ``[0, below)`` for each of x, y, z."""
+    values = np.atleast_1d(np.asarray(limits, dtype=np.float64))
+    in_range = np.all((values >= 0) & (values < below))
+    if values.shape not in ((1, ), (3, )) or not in_range:
+        raise ValueError(
+            f'{name}={limits!r}: give one number, or three for x, y and z, '
+            f'at least 0 and below {below}')
+    return np.broadcast_to(values, 3)
+
+
+class PoseAugment(PoseTransform, metaclass=ABCMeta):
+    """A transform that makes new keypoints from the keypoints alone."""
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Transform the keypoints of a clip.
+
+        Args:
+            results (dict): The clip.
+
+        Returns:
+            dict: The same dict; ``keypoint`` is float64 if it was float64,
+            float32 if it was float32 or float16.
+
+        Raises:
+            ValueError: If the transform cannot work on the keypoints.
+        """
+        keypoint = self.read_keypoint(results)
+        dtype = np.result_type(keypoint, np.float32)
+        results['keypoint'] = self.apply(keypoint.astype(dtype, copy=False))
+        return results
+
+    @abstractmethod
+    def apply(self, keypoint: np.ndarray) -> np.ndarray:
+        """Make new keypoints from (M, T, V, C), float32 or float64."""
+
+
+@TRANSFORMS.register_module()
+class PoseRandomRotate(PoseAugment):
+    """Rotate a clip about the origin by three random angles.
+
+    ``p <- Rz(a2) Ry(a1) Rx(a0) p``, see :func:`geometry.rotation_matrix`.
+    The augmentation of Skeleton2vec, MAMP and HA-CM. Nothing is drawn for an
+    all-zero clip.
+
+    Args:
+        theta (float | Sequence[float]): Largest angle in radians, or one
+            each for x, y and z. Angles are uniform in ``[-theta, theta]``.
+
+    Raises:
+        ValueError: If ``theta`` is negative or not one or three numbers.
+    """
+
+    def __init__(self, theta: Limits = 0.3) -> None:
+        self.theta = theta
+        self._limits = _per_axis('theta', theta)
+
+    def apply(self, keypoint: np.ndarray) -> np.ndarray:
+        if not keypoint.any():
+            return keypoint
+        angles = np.random.uniform(-self._limits, self._limits)
+        return geometry.apply_matrix(keypoint,
+                                     geometry.rotation_matrix(angles))
+
+
+@TRANSFORMS.register_module()
+class PoseRandomScale(PoseAugment):
+    """Scale a clip along each axis by a random factor.
+
+    Args:
+        scale (float | Sequence[float]): Largest relative change, below 1, or
+            one each for x, y and z. The three factors are uniform in
+            ``[1 - scale, 1 + scale]``, drawn one by one.
+
+    Raises:
+        ValueError: If ``scale`` is outside [0, 1) or not one or three
+            numbers.
+    """
+
+    def __init__(self, scale: Limits = 0.2) -> None:
+        self.scale = scale
+        self._limits = _per_axis('scale', scale, below=1)
+
+    def apply(self, keypoint: np.ndarray) -> np.ndarray:
+        factors = np.random.uniform(1 - self._limits, 1 + self._limits)
+        return keypoint * factors.astype(keypoint.dtype)
+
+
+@TRANSFORMS.register_module()
+class PoseRandomShear(PoseAugment):
+    """Shear a clip by a random matrix, see :func:`geometry.shear_matrix`.
+
+    Args:
+        shear (float): The six factors are uniform in ``[-shear, shear]``.
+
+    Raises:
+        ValueError: If ``shear`` is negative.
+    """
+
+    def __init__(self, shear: float = 0.5) -> None:
+        if shear < 0:
+            raise ValueError(f'shear={shear} must be 0 or more')
+        self.shear = shear
+
+    def apply(self, keypoint: np.ndarray) -> np.ndarray:
+        factors = np.random.uniform(-self.shear, self.shear, size=6)
+        return geometry.apply_matrix(keypoint, geometry.shear_matrix(factors))
+
+
+@TRANSFORMS.register_module()
+class PoseRandomFlip(PoseAugment):
+    """Mirror a clip, left for right, with some probability.
+
+    The mirror is the plane x = 0: centre the clip first, or it changes
+    sides.
+
+    Args:
+        prob (float): The probability, in [0, 1].
+        layout (str | dict): The body, see :func:`get_layout`: which joints
+            change places.
+
+    Raises:
+        ValueError: If ``prob`` is outside [0, 1], or the layout has no
+            ``flip_pairs``.
+    """
+
+    def __init__(
+            self,
+            prob: float = 0.5,
+            layout: Union[str, dict, SkeletonLayout] = 'ntu25') -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob={prob} must be between 0 and 1')
+        self.prob = prob
+        self.layout = layout
+        body = self._body = get_layout(layout)
+        if not body.flip_pairs:
+            raise ValueError(
+                f'layout {body.name!r} has no flip_pairs: it must say which '
+                'joints change places in a mirrored body')
+        self._order = geometry.mirror_order(body.num_joints, body.flip_pairs)
+
+    def read_keypoint(self, results: Dict[str, Any]) -> np.ndarray:
+        keypoint = super().read_keypoint(results)
+        self.check_joints(results, self._body)
+        return keypoint
+
+    def apply(self, keypoint: np.ndarray) -> np.ndarray:
+        if np.random.random_sample() < self.prob:
+            return geometry.mirror(keypoint, self._order)
+        return keypoint
+
+
+@TRANSFORMS.register_module()
+class PoseJitter(PoseAugment):
+    """Add Gaussian noise to every joint that is there.
+
+    A joint at exactly zero was not seen and stays zero. A person that equals
+    person 0 everywhere gets the noise of person 0.
+
+    Args:
+        sigma (float): Standard deviation, in the unit of the keypoints
+            (metres in NTU).
+
+    Raises:
+        ValueError: If ``sigma`` is negative.
+    """
+
+    num_coordinates = None
+
+    def __init__(self, sigma: float = 0.01) -> None:
+        if sigma < 0:
+            raise ValueError(f'sigma={sigma} must be 0 or more')
+        self.sigma = sigma
+
+    def apply(self, keypoint: np.ndarray) -> np.ndarray:
+        noise = np.random.normal(0, self.sigma, size=keypoint.shape)
+        copies = (keypoint == keypoint[:1]).all((1, 2, 3))
+        noise[copies] = noise[0]
+        seen = keypoint.any(-1, keepdims=True)
+        return keypoint + (noise * seen).astype(keypoint.dtype)
+
+
+@TRANSFORMS.register_module()
+class PoseTemporalCropResize(PoseTransform):
+    """Crop a clip in time and stretch the crop to a fixed length.
+
+    The sampling of MAMP and HA-CM. Empty frames at the end of a clip are
+    padding and do not count; n frames are left.
+
+    - Random crop: the share p is uniform in ``p_interval``, the length is
+      ``min(max(floor(n * p), min_frames), n)``, the start is uniform.
+    - Centre crop, for tests: ``int((1 - p) * n / 2)`` frames are cut off at
+      both ends, nothing is drawn.
+
+    Then see :func:`geometry.resize_frames`. Write it in place of frame
+    sampling; MMAction2's ``PoseDecode`` is not needed.
+
+    Required Keys:
+
+        - keypoint
+
+    Modified Keys:
+
+        - keypoint
+        - total_frames
+
+    Args:
+        clip_len (int): Number of frames of the result.
+        p_interval (Sequence[float]): Two shares in (0, 1], the smaller one
+            first: random crop. One share: centre crop.
+        min_frames (int): The least number of frames of a random crop; a clip
+            with fewer is used whole. A centre crop has no such limit.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    num_coordinates = None
+
+    def __init__(self,
+                 clip_len: int,
+                 p_interval: Sequence[float] = (0.5, 1.0),
+                 min_frames: int = 64) -> None:
+        if clip_len < 1 or min_frames < 1:
+            raise ValueError(f'clip_len={clip_len} and min_frames='
+                             f'{min_frames} must be 1 or more')
+        shares = tuple(p_interval)
+        if len(shares) not in (1, 2) or not (0 < shares[0] <= shares[-1] <= 1):
+            raise ValueError(
+                f'p_interval={p_interval!r} must be (smallest, largest), or '
+                '(share, ) for a centre crop, each above 0 and at most 1')
+        self.clip_len = clip_len
+        self.p_interval = shares
+        self.min_frames = min_frames
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Crop and resize a clip.
+
+        Args:
+            results (dict): The clip; ``keypoint`` is (M, T, V, C).
+
+        Returns:
+            dict: The same dict; ``keypoint`` is (M, clip_len, V, C), float64
+            if it was, otherwise float32. An all-zero clip stays so.
+
+        Raises:
+            ValueError: See :meth:`read_keypoint`.
+        """
+        keypoint = self.read_keypoint(results)
+        dtype = np.result_type(keypoint, np.float32)
+        start, stop = self._crop(_num_frames(keypoint))
+        crop = keypoint[:, start:stop].astype(dtype, copy=False)
+        results['keypoint'] = geometry.resize_frames(crop, self.clip_len)
+        results['total_frames'] = self.clip_len
+        return results
+
+    def _crop(self, num_frames: int) -> Tuple[int, int]:
+        if len(self.p_interval) == 1:
+            return geometry.centre_crop(num_frames, self.p_interval[0])
+        ratio = np.random.uniform(*self.p_interval)
+        length, starts = geometry.crop_bounds(num_frames, ratio,
+                                              self.min_frames)
+        start = np.random.randint(starts)
+        return start, start + length
+
+
+def _num_frames(keypoint: np.ndarray) -> int:
+    """Frames up to the last that is not empty; all, if every one is."""
+    occupied = np.flatnonzero(keypoint.any((0, 2, 3)))
+    return int(occupied[-1]) + 1 if occupied.size else keypoint.shape[1]

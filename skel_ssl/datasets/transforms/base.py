@@ -1,0 +1,73 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from typing import Any, Dict, Optional
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from ..layouts import SkeletonLayout
+
+
+class PoseTransform(BaseTransform):
+    """What the transforms of keypoints share: a look at what comes in.
+
+    The keypoints of a clip are (M, T, V, C): persons, frames, joints,
+    coordinates. The array that comes in is never changed, another one takes
+    its place. Attributes that do not begin with an underscore are the
+    arguments, and are shown by ``repr``.
+    """
+
+    # number of coordinates that the transform needs, None: any
+    num_coordinates: Optional[int] = 3
+
+    def read_keypoint(self, results: Dict[str, Any]) -> np.ndarray:
+        """Take the keypoints of a clip and see that they fit.
+
+        Args:
+            results (dict): The clip.
+
+        Returns:
+            np.ndarray: Shape (M, T, V, C), as it is in ``results``.
+
+        Raises:
+            ValueError: If there are none, their shape is not four-dimensional
+                or has no frames or the wrong number of coordinates, or there
+                are scores, which would no longer belong to the keypoints.
+        """
+        if 'keypoint' not in results:
+            raise ValueError(
+                f"{self.where(results)}: there is no 'keypoint', only "
+                f'{sorted(results)}')
+        keypoint = results['keypoint']
+        channels = self.num_coordinates
+        if (keypoint.ndim != 4 or keypoint.shape[1] == 0
+                or channels not in (None, keypoint.shape[3])):
+            raise ValueError(
+                f"{self.where(results)}: 'keypoint' has shape "
+                f'{keypoint.shape}; it must be (persons, frames >= 1, joints, '
+                f'{channels or "coordinates"}), as before FormatGCNInput')
+        if 'keypoint_score' in results:
+            raise ValueError(
+                f"{self.where(results)}: 'keypoint_score' would no longer "
+                'belong to the keypoints; delete it from the annotations')
+        return keypoint
+
+    def check_joints(self, results: Dict[str, Any],
+                     layout: SkeletonLayout) -> None:
+        """Raise a ValueError if a clip is not of the transform's layout."""
+        num_joints = results['keypoint'].shape[2]
+        if num_joints != layout.num_joints:
+            raise ValueError(
+                f'{self.where(results)}: the clip has {num_joints} joints, '
+                f'layout {layout.name!r} has {layout.num_joints}; give the '
+                'transform the layout= of the data')
+
+    def where(self, results: Dict[str, Any]) -> str:
+        """The transform and the clip, to begin an error with."""
+        clip = results.get('frame_dir', results.get('filename', '?'))
+        return f'{type(self).__name__}, clip {clip!r}'
+
+    def __repr__(self) -> str:
+        shown = ', '.join(f'{key}={value!r}'
+                          for key, value in vars(self).items()
+                          if not key.startswith('_'))
+        return f'{type(self).__name__}({shown})'

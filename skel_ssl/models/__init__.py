@@ -1,0 +1,7 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from .backbones import *  # noqa: F401,F403
+from .data_preprocessors import *  # noqa: F401,F403
+from .heads import *  # noqa: F401,F403
+from .necks import *  # noqa: F401,F403
+from .selfsup import *  # noqa: F401,F403
+from .targets import *  # noqa: F401,F403

@@ -1,0 +1,5 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from .probe_heads import FeatureReadoutHead, LinearProbeHead
+from .regression_head import RegressionHead
+
+__all__ = ['FeatureReadoutHead', 'LinearProbeHead', 'RegressionHead']

@@ -1,0 +1,93 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""From a mask to indices: the only place where they are derived."""
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class TokenIndices(NamedTuple):
+    """Where the tokens of a masked batch are.
+
+    Attributes:
+        kept (Tensor): ``(P, K)`` int64, positions of the visible tokens,
+            ascending.
+        hidden (Tensor): ``(P, H)`` int64, positions of the hidden tokens,
+            ascending.
+    """
+    kept: Tensor
+    hidden: Tensor
+
+    @property
+    def restore(self) -> Tensor:
+        """``(P, K + H)``: gathering ``cat(kept tokens, hidden tokens)`` with
+        it puts every token back to its own position."""
+        order = torch.cat([self.kept, self.hidden], dim=1)
+        places = torch.arange(order.shape[1], device=order.device)
+        return torch.empty_like(order).scatter_(1, order,
+                                                places.expand_as(order))
+
+
+def mask_to_indices(mask: Tensor) -> TokenIndices:
+    """Split the token positions of a batch into visible and hidden ones.
+
+    On an accelerator the sizes of the result must come back to the host, so
+    call it where the mask is still in host memory, as the data preprocessor
+    does.
+
+    Args:
+        mask (Tensor): ``(P, ...)`` bool, True = hidden, the same number of
+            hidden tokens in each row. Trailing axes are flattened.
+
+    Returns:
+        TokenIndices: Positions in the flattened token axis.
+
+    Raises:
+        ValueError: If the rows hide different numbers of tokens.
+    """
+    if mask.dtype != torch.bool:
+        raise ValueError(f'a mask is boolean, True = hidden; got {mask.dtype}')
+    mask = mask.flatten(1)
+    hidden = mask.sum(1)
+    if len(mask) and hidden.min() != hidden.max():
+        raise ValueError(
+            'each person of a batch must have the same number of hidden '
+            f'tokens; here it runs from {int(hidden.min())} to '
+            f'{int(hidden.max())} of {mask.shape[1]}')
+    rows = len(mask)
+
+    def positions(flags: Tensor) -> Tensor:
+        found = flags.nonzero()[:, 1]
+        return found.view(rows, -1) if rows else found.view(0, 0)
+
+    return TokenIndices(kept=positions(~mask), hidden=positions(mask))
+
+
+def gather_tokens(tokens: Tensor, index: Tensor) -> Tensor:
+    """Pick tokens by position.
+
+    Args:
+        tokens (Tensor): ``(P, L, D)``.
+        index (Tensor): ``(P, K)`` int64.
+
+    Returns:
+        Tensor: ``(P, K, D)``.
+    """
+    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+
+
+def place_tokens(tokens: Tensor, index: Tensor, background: Tensor) -> Tensor:
+    """Put tokens at their positions on a background.
+
+    Args:
+        tokens (Tensor): ``(P, K, D)``.
+        index (Tensor): ``(P, K)`` int64, positions.
+        background (Tensor): Broadcasts to ``(P, L, D)``; what stands where
+            no token is put.
+
+    Returns:
+        Tensor: ``(P, L, D)``.
+    """
+    background = background.to(tokens.dtype)
+    grid = background.expand(len(tokens), -1, tokens.shape[-1])
+    return grid.scatter(1, index[..., None].expand_as(tokens), tokens)

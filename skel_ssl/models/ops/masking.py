@@ -1,0 +1,156 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""Masks: which tokens of a person are hidden.
+
+Every function is batched over persons, works on any device and takes its
+random numbers as an argument on request, so that a mask can be replayed. A
+mask is boolean ``(P, S, V)``, True = hidden, with the same number of hidden
+tokens in each row.
+"""
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+
+class Masking(NamedTuple):
+    """A mask and the ranking that made it.
+
+    Attributes:
+        mask (Tensor): ``(P, S, V)`` bool, True = hidden.
+        rank (Tensor): ``(P, S, V)`` int64. Tube masks: rank of a joint's
+            score among the joints of its segment. Token masks: rank among
+            all tokens of the person. The lowest ranks are visible.
+    """
+    mask: Tensor
+    rank: Tensor
+
+
+def num_kept(num: int, mask_ratio: float) -> int:
+    """How many of ``num`` stay visible: ``int(num * (1 - mask_ratio))``.
+
+    The float expression is the published one, rounding included: a ratio of
+    0.9 keeps 2 of 25 joints (92 % are hidden) and 74 of 750 tokens.
+
+    Raises:
+        ValueError: If nothing or everything would stay visible.
+    """
+    kept = int(num * (1 - mask_ratio))
+    if not 0 < kept < num:
+        fate = 'everything' if kept <= 0 else 'nothing'
+        raise ValueError(
+            f'mask_ratio={mask_ratio} hides {fate} of {num} candidates '
+            f'(int({num} * (1 - {mask_ratio})) = {kept} would stay visible); '
+            f'choose one between {1 / num:.3g} and {1 - 1 / num:.3g}')
+    return kept
+
+
+def ranks(score: Tensor) -> Tensor:
+    """Rank of each entry along the last axis, 0 = lowest; ties by position."""
+    order = score.argsort(dim=-1, stable=True)
+    places = torch.arange(score.shape[-1], device=score.device)
+    return torch.empty_like(order).scatter_(-1, order, places.expand_as(order))
+
+
+def frame_motion(persons: Tensor, stride: int = 1) -> Tensor:
+    """Forward differences in time, zero in the last ``stride`` frames.
+
+    Args:
+        persons (Tensor): ``(P, T, V, C)``.
+        stride (int): Frames between the two that are compared.
+
+    Returns:
+        Tensor: ``(P, T, V, C)``.
+    """
+    motion = torch.zeros_like(persons)
+    motion[:, :-stride] = persons[:, stride:] - persons[:, :-stride]
+    return motion
+
+
+def motion_intensity(persons: Tensor, patch_len: int) -> Tensor:
+    """Mean absolute motion of each token.
+
+    Args:
+        persons (Tensor): ``(P, T, V, C)`` float.
+        patch_len (int): Frames of a token.
+
+    Returns:
+        Tensor: ``(P, S, V)`` with ``S = T / patch_len``.
+
+    Raises:
+        ValueError: If T is not a multiple of ``patch_len``.
+    """
+    num_frames = persons.shape[1]
+    if num_frames % patch_len:
+        raise ValueError(f'{num_frames} frames cannot be cut into patches of '
+                         f'{patch_len}: sample a multiple of it')
+    motion = frame_motion(persons).abs()
+    return motion.unflatten(1, (-1, patch_len)).mean(dim=(2, 4))
+
+
+def tube_mask(intensity: Tensor,
+              mask_ratio: float = 0.9,
+              tube_len: int = 5,
+              beta: float = 0.1,
+              uniform: Optional[Tensor] = None) -> Masking:
+    """Motion-aware tubes (Skeleton2vec, arXiv 2401.00921, section 3.3).
+
+    Time is cut into tubes of ``tube_len`` segments. In each tube the same
+    joints are visible all along: those with the lowest
+    ``U + beta * intensity / max intensity of the tube``. Joints that move are
+    hidden more often; without motion, or with ``beta=0``, the choice is
+    uniform.
+
+    Args:
+        intensity (Tensor): ``(P, S, V)``, see :func:`motion_intensity`.
+        mask_ratio (float): Share of the joints to hide, see
+            :func:`num_kept`.
+        tube_len (int): Segments of a tube (the paper's alpha).
+        beta (float): Weight of the motion prior (the paper's beta).
+        uniform (Tensor, optional): ``(P, S / tube_len, V)`` numbers in
+            [0, 1) to use as U. Drawn here if not given.
+
+    Returns:
+        Masking: The mask, and each joint's rank within its tube.
+
+    Raises:
+        ValueError: If S is not a multiple of ``tube_len`` or the ratio hides
+            all joints or none.
+    """
+    num_persons, num_segments, num_joints = intensity.shape
+    kept = num_kept(num_joints, mask_ratio)
+    if num_segments % tube_len:
+        raise ValueError(
+            f'{num_segments} segments cannot be cut into tubes of '
+            f'{tube_len}: choose a divisor of {num_segments} as tube_len')
+    tubes = intensity.unflatten(1, (-1, tube_len)).mean(2)
+    tubes = tubes / (tubes.amax(-1, keepdim=True) + 1e-6)
+    if uniform is None:
+        uniform = torch.rand_like(tubes)
+    rank = ranks(uniform + beta * tubes).repeat_interleave(tube_len, dim=1)
+    return Masking(mask=rank >= kept, rank=rank)
+
+
+def random_mask(num_persons: int,
+                num_segments: int,
+                num_joints: int,
+                mask_ratio: float = 0.9,
+                uniform: Optional[Tensor] = None) -> Masking:
+    """Hide tokens uniformly at random (MAE).
+
+    Args:
+        num_persons (int): P.
+        num_segments (int): S.
+        num_joints (int): V.
+        mask_ratio (float): Share of the S * V tokens to hide, see
+            :func:`num_kept`.
+        uniform (Tensor, optional): ``(P, S * V)`` numbers in [0, 1). The
+            tokens with the lowest stay visible. Drawn here if not given.
+
+    Returns:
+        Masking: The mask, and each token's rank among all of the person.
+    """
+    kept = num_kept(num_segments * num_joints, mask_ratio)
+    if uniform is None:
+        uniform = torch.rand(num_persons, num_segments * num_joints)
+    rank = ranks(uniform).view(num_persons, num_segments, num_joints)
+    return Masking(mask=rank >= kept, rank=rank)

@@ -1,0 +1,107 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""The pre-norm transformer block that encoders and decoders share."""
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+ATTENTION = ('fused', 'plain')
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over all given tokens.
+
+    Args:
+        dims (int): Width D.
+        num_heads (int): Heads; must divide D.
+        qkv_bias (bool): Whether queries, keys and values have a bias.
+        attention (str): ``'fused'`` for PyTorch's fused kernels;
+            ``'plain'`` materialises the scores.
+    """
+
+    def __init__(self,
+                 dims: int,
+                 num_heads: int,
+                 qkv_bias: bool = True,
+                 attention: str = 'fused') -> None:
+        super().__init__()
+        if dims % num_heads:
+            raise ValueError(f'{num_heads} heads do not divide a width of '
+                             f'{dims}')
+        if attention not in ATTENTION:
+            raise ValueError(f'there is no attention {attention!r}; choose '
+                             f'one of {ATTENTION}')
+        self.num_heads = num_heads
+        self.attention = attention
+        self.qkv = nn.Linear(dims, 3 * dims, bias=qkv_bias)
+        self.proj = nn.Linear(dims, dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(P, L, D)`` to ``(P, L, D)``."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        if self.attention == 'fused':
+            out = F.scaled_dot_product_attention(q, k, v)
+        else:
+            score = (q * q.shape[-1]**-0.5) @ k.transpose(-2, -1)
+            out = score.softmax(-1) @ v
+        return self.proj(out.transpose(1, 2).flatten(2))
+
+
+class Mlp(nn.Module):
+    """Two linear maps with an exact GELU between them."""
+
+    def __init__(self, dims: int, hidden_dims: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dims, hidden_dims)
+        self.fc2 = nn.Linear(hidden_dims, dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class TransformerBlock(nn.Module):
+    """``x + gamma_1 * attn(norm1(x))``, then the same with the MLP.
+
+    Args:
+        dims (int): Width D.
+        num_heads (int): Attention heads.
+        mlp_ratio (float): Width of the MLP's hidden layer in units of D.
+        qkv_bias (bool): Whether queries, keys and values have a bias.
+        layer_scale (float, optional): Start value of the LayerScale vectors;
+            None = no LayerScale.
+        drop_path (float): Probability of dropping a branch of a sample.
+        norm_eps (float): Epsilon of the layer norms.
+        attention (str): See :class:`Attention`.
+    """
+
+    def __init__(self,
+                 dims: int,
+                 num_heads: int,
+                 mlp_ratio: float = 4.,
+                 qkv_bias: bool = True,
+                 layer_scale: Optional[float] = None,
+                 drop_path: float = 0.,
+                 norm_eps: float = 1e-6,
+                 attention: str = 'fused') -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dims, eps=norm_eps)
+        self.attn = Attention(dims, num_heads, qkv_bias, attention)
+        self.norm2 = nn.LayerNorm(dims, eps=norm_eps)
+        self.mlp = Mlp(dims, int(dims * mlp_ratio))
+        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        if layer_scale is None:
+            self.gamma_1 = self.gamma_2 = None
+        else:
+            self.gamma_1 = nn.Parameter(torch.full((dims, ), layer_scale))
+            self.gamma_2 = nn.Parameter(torch.full((dims, ), layer_scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(P, L, D)`` to ``(P, L, D)``."""
+        x = x + self._branch(self.attn(self.norm1(x)), self.gamma_1)
+        return x + self._branch(self.mlp(self.norm2(x)), self.gamma_2)
+
+    def _branch(self, out: Tensor, gamma: Optional[Tensor]) -> Tensor:
+        return self.drop_path(out if gamma is None else out * gamma)

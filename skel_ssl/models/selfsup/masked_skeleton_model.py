@@ -1,0 +1,170 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""The one algorithm of masked pre-training."""
+from typing import Any, Dict, List, Optional, Union
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+from skel_ssl.registry import MODELS
+
+from ..ops.indices import TokenIndices, gather_tokens, mask_to_indices
+
+
+@MODELS.register_module()
+class MaskedSkeletonModel(BaseModel):
+    """Hide tokens of a person, encode the rest, predict what was hidden.
+
+    A method is a choice of five parts: the mask (a data transform), the
+    backbone that encodes visible tokens, the neck that decodes all
+    positions, the target, and the head that compares at hidden positions.
+
+    Args:
+        backbone (dict): Encoder, e.g. ``SkeletonTransformer``.
+        neck (dict): Decoder, e.g. ``TransformerDecoder``.
+        target (dict): Target generator, e.g. ``TeacherTarget``.
+        head (dict): Comparison, e.g. ``RegressionHead``.
+        data_preprocessor (dict, optional): Defaults to
+            ``PersonDataPreprocessor``.
+        keep_reconstruction (bool): Whether ``predict`` puts predictions and
+            targets of all tokens into the data samples; they are large.
+        init_cfg (dict | list[dict], optional): Initialisation.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict,
+                 target: dict,
+                 head: dict,
+                 data_preprocessor: Optional[dict] = None,
+                 keep_reconstruction: bool = True,
+                 init_cfg: Optional[Union[dict, List[dict]]] = None) -> None:
+        super().__init__(
+            data_preprocessor=data_preprocessor
+            or dict(type='PersonDataPreprocessor'),
+            init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck)
+        self.target = MODELS.build(target)
+        self.head = MODELS.build(head)
+        self.keep_reconstruction = keep_reconstruction
+        if hasattr(self.target, 'bind'):
+            self.target.bind(self.backbone)
+
+    @property
+    def teacher(self) -> Optional[torch.nn.Module]:
+        """The EMA teacher, if the target has one."""
+        return getattr(self.target, 'teacher', None)
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.teacher is not None:
+            self.teacher.copy_from(self.backbone)
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: Optional[List[BaseDataElement]] = None,
+                mode: str = 'tensor',
+                mask: Optional[Tensor] = None,
+                indices: Optional[TokenIndices] = None,
+                rank: Optional[Tensor] = None,
+                slots: Optional[Tensor] = None) -> Any:
+        """Run one of the three modes on a batch of persons.
+
+        The arguments are what ``PersonDataPreprocessor`` makes.
+
+        Args:
+            inputs (Tensor): ``(P, T, V, C)``.
+            data_samples (list, optional): One per clip.
+            mode (str): ``'loss'``: a dict of losses. ``'tensor'``: features
+                of the unmasked persons, ``(P, S, V, D)``. ``'predict'``: the
+                data samples, see :meth:`predict`.
+            mask (Tensor, optional): ``(P, S, V)`` bool, True = hidden.
+                Needed by 'loss' and 'predict'.
+            indices (TokenIndices, optional): Of the mask, if known.
+            rank (Tensor, optional): ``(P, S, V)``, the mask's ranking.
+            slots (Tensor, optional): ``(P,)`` place of each person in the
+                flattened (clip, view, person) slots. Needed by 'predict'.
+        """
+        if mode == 'tensor':
+            return self.extract_feat(inputs)
+        if mode not in ('loss', 'predict'):
+            raise ValueError(f"there is no mode {mode!r}; choose 'loss', "
+                             "'tensor' or 'predict'")
+        if mask is None:
+            raise ValueError(
+                f'mode={mode!r} needs a mask: put a mask transform before '
+                "PackActionInputs and 'mask' into its algorithm_keys")
+        self._check_mask(mask)
+        if indices is None:
+            indices = mask_to_indices(mask)
+        if mode == 'loss':
+            return self.loss(inputs, indices, rank)
+        return self.predict(inputs, data_samples, mask, indices, rank, slots)
+
+    def extract_feat(self, inputs: Tensor) -> Tensor:
+        """Features of unmasked persons.
+
+        Args:
+            inputs (Tensor): ``(P, T, V, C)``.
+
+        Returns:
+            Tensor: ``(P, S, V, D)``.
+        """
+        grid = (self.backbone.num_segments, self.backbone.num_joints)
+        return self.backbone.encode(inputs).unflatten(1, grid)
+
+    def loss(self, inputs: Tensor, indices: TokenIndices,
+             rank: Optional[Tensor]) -> Dict[str, Tensor]:
+        """Losses of a batch, see :meth:`forward`."""
+        target = gather_tokens(self.target(inputs), indices.hidden)
+        decoded = self._decode(inputs, indices, rank)
+        pred = self.head(gather_tokens(decoded, indices.hidden))
+        return self.head.loss(pred, target)
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: List[BaseDataElement],
+                mask: Tensor, indices: TokenIndices, rank: Optional[Tensor],
+                slots: Tensor) -> List[BaseDataElement]:
+        """Fill the data samples.
+
+        Each gets, with (num_clips, M) in front and zeros for empty slots:
+        ``present`` bool; ``mask (S, V)``; ``token_error (S, V)``, the error at
+        each position; ``feature (D)``, the mean over unmasked tokens; and
+        with ``keep_reconstruction`` also ``prediction`` and ``target``
+        ``(S, V, D')``.
+        """
+        grid = mask.shape[1:]
+        target = self.target(inputs)
+        pred = self.head(self._decode(inputs, indices, rank))
+        fields = dict(
+            present=torch.ones_like(slots, dtype=torch.bool),
+            mask=mask,
+            token_error=self.head.token_error(pred, target).unflatten(1, grid),
+            feature=self.extract_feat(inputs).mean(dim=(1, 2)))
+        if self.keep_reconstruction:
+            fields['prediction'] = pred.unflatten(1, grid)
+            fields['target'] = target.unflatten(1, grid)
+        views = tuple(data_samples[0].mask.shape[:2])
+        num_slots = len(data_samples) * views[0] * views[1]
+        for name, values in fields.items():
+            out = values.new_zeros(num_slots, *values.shape[1:])
+            out = out.index_copy(0, slots, values).unflatten(
+                0, (len(data_samples), *views))
+            for sample, value in zip(data_samples, out):
+                sample.set_field(value, name)
+        return data_samples
+
+    def _decode(self, inputs: Tensor, indices: TokenIndices,
+                rank: Optional[Tensor]) -> Tensor:
+        latent = self.backbone.encode(inputs, indices.kept)
+        return self.neck(latent, indices, rank)
+
+    def _check_mask(self, mask: Tensor) -> None:
+        grid = (self.backbone.num_segments, self.backbone.num_joints)
+        if tuple(mask.shape[1:]) != grid:
+            raise ValueError(
+                f'the mask is for {tuple(mask.shape[1:])} (segments, joints) '
+                f'and the backbone has {grid}: give the mask transform the '
+                f"backbone's patch_len={self.backbone.patch_len}")

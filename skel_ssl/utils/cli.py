@@ -1,0 +1,138 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""What the command-line tools share."""
+import argparse
+import difflib
+import os
+import os.path as osp
+import sys
+from typing import Callable
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+from rich.console import Console
+
+from skel_ssl.apis.pretrained import pretrained_init_cfg
+from skel_ssl.compat import init_dist_without_accelerator
+
+# Keys that a config need not have, but that mean something to the runner or
+# the tools.
+_RUNNER_KEYS = {
+    'work_dir', 'load_from', 'resume', 'randomness', 'auto_scale_lr',
+    'val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader',
+    'test_cfg', 'test_evaluator', 'custom_hooks', 'param_scheduler',
+    'launcher', 'log_level', 'model_wrapper_cfg', 'cfg', 'compile',
+    'data_preprocessor', 'experiment_name', 'find_unused_parameters',
+    'activation_checkpointing', 'runner_type', 'sync_bn'
+}
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of training and testing alike."""
+    parser.add_argument('--work-dir', help='where logs and results go')
+    parser.add_argument(
+        '--pretrained',
+        metavar='CKPT',
+        help='pre-training checkpoint to load into the backbone; every weight '
+        'must have its place')
+    parser.add_argument(
+        '--pretrained-prefix',
+        metavar='PREFIX',
+        help="which weights of it: 'target.teacher.module.' (the EMA teacher; "
+        "default if there is one), 'backbone.' (the student)")
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config: key=value with the dots of '
+        'nested keys, lists as key="[a,b]" or key=a,b, no white space')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
+    """Put the arguments of both tools into the config, in place.
+
+    Raises:
+        ValueError: If ``--cfg-options`` names a setting that neither the
+            config nor the runner has, or the pre-trained weights do not fit.
+    """
+    if 'LOCAL_RANK' not in os.environ:
+        os.environ['LOCAL_RANK'] = str(args.local_rank)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('./work_dirs', name)
+    if args.cfg_options:
+        check_option_names(cfg, args.cfg_options)
+        cfg.merge_from_dict(args.cfg_options)
+    if args.pretrained_prefix is not None and args.pretrained is None:
+        raise ValueError('--pretrained-prefix goes with --pretrained')
+    if args.pretrained is not None:
+        cfg.model.backbone.init_cfg = pretrained_init_cfg(
+            cfg.model.backbone, args.pretrained, args.pretrained_prefix)
+    if init_dist_without_accelerator(args.launcher):
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel', device_ids=None)
+
+
+def check_option_names(cfg: Config, options: dict) -> None:
+    """Refuse overrides of settings that do not exist.
+
+    A new key may be set in a part of the model or the data, whose
+    constructor knows its own arguments; a new key at the top, or below one
+    that is not there, would be read by nobody.
+
+    Raises:
+        ValueError: With the nearest names that do exist.
+    """
+    for option in options:
+        here = cfg
+        parts = option.split('.')
+        for depth, part in enumerate(parts[:-1] or parts):
+            if isinstance(here, (list, tuple)):
+                if not part.isdigit() or int(part) >= len(here):
+                    raise ValueError(
+                        f'--cfg-options {option}: '
+                        f'{".".join(parts[:depth])} is a list of {len(here)},'
+                        f' {part!r} is not a place in it')
+                here = here[int(part)]
+                continue
+            known = list(here) + (sorted(_RUNNER_KEYS) if depth == 0 else [])
+            if part not in known:
+                near = difflib.get_close_matches(part, known, 3, 0.5)
+                hint = f'; did you mean {" or ".join(near)}?' if near else ''
+                raise ValueError(
+                    f'--cfg-options {option}: the config has no setting '
+                    f'{".".join(parts[:depth + 1])}{hint}')
+            here = here.get(part)
+            if here is None:
+                break
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner of a config, a custom one if it names one."""
+    from mmaction.registry import RUNNERS
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a tool; a fault of the input ends in one readable message.
+
+    Set ``SKEL_SSL_DEBUG=1`` for the traceback.
+    """
+    try:
+        main()
+    except (ValueError, TypeError, KeyError, FileNotFoundError,
+            ImportError) as error:
+        if os.environ.get('SKEL_SSL_DEBUG') == '1':
+            raise
+        text = error.args[0] if isinstance(error, KeyError) else error
+        Console(stderr=True).print('[bold red]error:[/]', end=' ')
+        print(f'{text}\n(SKEL_SSL_DEBUG=1 shows where)', file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,20 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(__file__).resolve().parents[1] / '..' / 'shared'
+
+
+def shared_file(name: str) -> Path:
+    """A file of the reference data, or skip where it is absent."""
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f'reference data {name} is not beside the repository')
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)

@@ -1,0 +1,113 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""Train a model: pre-training, probes, fine-tuning."""
+import argparse
+
+from mmengine.config import Config
+from mmengine.device import is_cuda_available, is_npu_available
+
+import skel_ssl  # noqa: F401  registers everything
+from skel_ssl.utils.cli import (
+    add_common_arguments,
+    build_runner,
+    merge_common_arguments,
+    run,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='continue a run: from a checkpoint, or from the latest one in '
+        'the work dir if none is named')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: bfloat16 where the device has it, else float16 '
+        'with a gradient scaler')
+    parser.add_argument(
+        '--amp-dtype',
+        choices=['bfloat16', 'float16'],
+        help='the type for --amp')
+    parser.add_argument(
+        '--no-validate',
+        action='store_true',
+        help='do not validate during training')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate from the batch size that the config was '
+        'made for to the actual one')
+    parser.add_argument(
+        '--seed', type=int, help="random seed; overrides the config's")
+    parser.add_argument(
+        '--diff-rank-seed',
+        action='store_true',
+        help='different seeds for different ranks')
+    parser.add_argument(
+        '--deterministic',
+        action='store_true',
+        help='deterministic kernels on CUDA')
+    add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def set_amp(cfg: Config, dtype: str) -> None:
+    """Choose the optimizer wrapper for mixed precision, in place."""
+    accelerator = is_cuda_available() or is_npu_available()
+    if dtype is None:
+        import torch
+        bf16 = not is_cuda_available() or torch.cuda.is_bf16_supported()
+        dtype = 'bfloat16' if bf16 else 'float16'
+    known = ('OptimWrapper', 'AmpOptimWrapper', 'AutocastOptimWrapper')
+    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if wrapper not in known:
+        raise ValueError(f'--amp cannot replace optim_wrapper.type={wrapper}: '
+                         f'it knows {", ".join(known)}')
+    if dtype == 'bfloat16':
+        cfg.optim_wrapper.type = 'AutocastOptimWrapper'
+        cfg.optim_wrapper.pop('loss_scale', None)
+    elif not accelerator:
+        raise ValueError('--amp-dtype float16 needs an accelerator; on this '
+                         'machine use --amp-dtype bfloat16')
+    else:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Put the arguments into the config, in place."""
+    merge_common_arguments(cfg, args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp or args.amp_dtype:
+        set_amp(cfg, args.amp_dtype)
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError('--auto-scale-lr needs auto_scale_lr=dict('
+                             'base_batch_size=...) in the config')
+        cfg.auto_scale_lr.enable = True
+    randomness = dict(cfg.get('randomness') or {})
+    if args.seed is not None:
+        randomness['seed'] = args.seed
+    for flag in ('diff_rank_seed', 'deterministic'):
+        if getattr(args, flag):
+            randomness[flag] = True
+    cfg.randomness = randomness
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    merge_args(cfg, args)
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    run(main)
