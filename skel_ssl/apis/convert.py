@@ -11,7 +11,8 @@ Rule = Tuple[str, str]
 # What a name of the public code (regular expression) is called here. The
 # first rule that matches the whole name holds.
 _SKELETON2VEC: List[Rule] = [
-    (r'encoder_embedding\.projection\.1\.(.*)', r'backbone.joint_embed.proj.\1'),
+    (r'encoder_embedding\.projection\.1\.(.*)',
+     r'backbone.joint_embed.proj.\1'),
     (r'encoder_embedding\.spatio_pos_emb', 'backbone.pos_embed.spatial'),
     (r'encoder_embedding\.temporal_pos_emb', 'backbone.pos_embed.temporal'),
     (r'encoder\.layers\.(.*)', r'backbone.blocks.\1'),

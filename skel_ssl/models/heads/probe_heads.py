@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Heads that read a frozen encoder: a linear probe, and the bare feature."""
-from typing import List
+from typing import List, Optional
 
 from mmaction.models.heads import BaseHead
 from mmengine.model import BaseModule
@@ -26,7 +26,8 @@ class LinearProbeHead(BaseHead):
         norm_eps (float): Epsilon of the batch norm.
         average_clips (str): How clips of a sample are averaged in testing:
             ``'score'`` averages logits, ``'prob'`` probabilities.
-        init_cfg (dict): Initialisation.
+        init_cfg (dict, optional): Initialisation; truncated normal 0.01 by
+            default.
         **kwargs: Passed to MMAction2's ``BaseHead`` (``loss_cls``,
             ``label_smooth_eps``, ...).
     """
@@ -37,16 +38,14 @@ class LinearProbeHead(BaseHead):
                  readout: str = 'mean',
                  norm_eps: float = 1e-5,
                  average_clips: str = 'score',
-                 loss_cls: dict = dict(type='CrossEntropyLoss'),
-                 init_cfg: dict = dict(
-                     type='TruncNormal', layer='Linear', std=0.01),
+                 init_cfg: Optional[dict] = None,
                  **kwargs) -> None:
         super().__init__(
             num_classes,
             in_channels,
-            loss_cls=loss_cls,
             average_clips=average_clips,
-            init_cfg=init_cfg,
+            init_cfg=init_cfg
+            or dict(type='TruncNormal', layer='Linear', std=0.01),
             **kwargs)
         self.readout = readout
         self.norm = nn.BatchNorm1d(in_channels, eps=norm_eps, affine=False)

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Regress the target at the hidden positions."""
-from typing import Dict
+from typing import Dict, Optional
 
 import torch
 import torch.nn.functional as F
@@ -33,10 +33,10 @@ class RegressionHead(BaseModule):
                  in_dims: int = 256,
                  out_dims: int = 256,
                  loss: str = 'mse',
-                 init_cfg: dict = dict(
-                     type='TruncNormal', layer='Linear', std=0.02, bias=0.)
-                 ) -> None:
-        super().__init__(init_cfg=init_cfg)
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(
+            init_cfg=init_cfg
+            or dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.))
         if loss not in LOSSES:
             raise ValueError(f'there is no loss {loss!r}; choose one of '
                              f'{sorted(LOSSES)}')
