@@ -92,6 +92,7 @@ setup(
         'importlib_metadata',  # mmaction2 imports it and does not ask for it
         'matplotlib',
         'packaging',
+        'rich',
         'scikit-learn>=1.5',
     ],
     extras_require={
