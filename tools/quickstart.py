@@ -16,8 +16,13 @@ from typing import Dict, List, NamedTuple
 
 from mmengine.config import Config
 from rich.console import Console
-from rich.progress import (BarColumn, Progress, TextColumn, TimeElapsedColumn,
-                           TimeRemainingColumn)
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 import skel_ssl  # noqa: F401  registers everything

@@ -5,6 +5,7 @@ import difflib
 import os
 import os.path as osp
 import sys
+from pickle import UnpicklingError
 from typing import Callable
 
 from mmengine.config import Config, DictAction
@@ -78,7 +79,10 @@ def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
             cfg.model.backbone, args.pretrained, args.pretrained_prefix)
     if init_dist_without_accelerator(args.launcher):
         cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel', device_ids=None)
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False))
 
 
 def check_option_names(cfg: Config, options: dict) -> None:
@@ -128,8 +132,8 @@ def run(main: Callable[[], None]) -> None:
     """
     try:
         main()
-    except (ValueError, TypeError, KeyError, FileNotFoundError,
-            ImportError) as error:
+    except (ValueError, TypeError, KeyError, FileNotFoundError, ImportError,
+            UnpicklingError) as error:
         if os.environ.get('SKEL_SSL_DEBUG') == '1':
             raise
         text = error.args[0] if isinstance(error, KeyError) else error

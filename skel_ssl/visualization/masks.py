@@ -66,6 +66,5 @@ def draw_mask(keypoint: np.ndarray,
     ax.set_xlabel(f'segment of {patch_len} frames')
     ax.legend(loc='upper right', framealpha=0.9)
     fig.colorbar(image, ax=ax, label='mean motion per frame', pad=0.01)
-    fig.suptitle(
-        f'{title}  {mask.mean():.0%} of the tokens are hidden'.strip())
+    fig.suptitle(f'{title} {mask.mean():.0%} of the tokens are hidden')
     return fig

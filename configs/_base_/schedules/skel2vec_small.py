@@ -13,16 +13,16 @@ optim_wrapper = dict(
         custom_keys={'pos_embed': dict(decay_mult=0.)}))
 param_scheduler = dict(
     type='WarmupCosineLR',
-    warmup=10,
-    total=100,
+    warmup=8,
+    total=80,
     min_ratio=0.01,
     convert_to_iter_based=True)
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=80)
 auto_scale_lr = dict(enable=False, base_batch_size=32)
 custom_hooks = [
     dict(
         type='EMATeacherHook',
         start_decay=0.99,
         end_decay=1.0,
-        anneal_epochs=100)
+        anneal_epochs=80)
 ]
