@@ -94,6 +94,7 @@ setup(
         'packaging',
         'rich',
         'scikit-learn>=1.5',
+        'scipy',
     ],
     extras_require={
         'tests': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff'],

@@ -9,7 +9,9 @@ model = dict(
     backbone=_base_.encoder,
     cls_head=dict(
         num_classes=_base_.classes, in_channels=_base_.encoder.embed_dims))
-# The probe sees clips as they are.
+# The probe sees clips as they are, and half as many epochs.
 train_dataloader = dict(
     batch_size=128, dataset=dict(pipeline=_base_.val_pipeline))
+param_scheduler = dict(total=50)
+train_cfg = dict(max_epochs=50, val_interval=50)
 auto_scale_lr = dict(base_batch_size=128)

@@ -1,0 +1,335 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""Every config runs, and the published ones say what was published."""
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from skel_ssl.registry import MODELS
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+PRETRAIN = sorted(CONFIGS.glob('*.py'))
+LINEAR = sorted(CONFIGS.glob('benchmarks/linear/*.py'))
+KNN = sorted(CONFIGS.glob('benchmarks/knn/*.py'))
+EVERY = sorted({*PRETRAIN, *CONFIGS.glob('benchmarks/**/*.py')})
+
+# The files that data/README.md describes: joints, persons, splits, classes.
+DATA = {
+    'demo_3d.pkl': (25, 2, ('xsub', 'xview'), 17),
+    'ntu60_3d.pkl': (25, 2, ('xsub', 'xview'), 60),
+    'ntu120_3d.pkl': (25, 2, ('xsub', 'xset'), 120),
+    'pkummd1_3d.pkl': (25, 2, ('xsub', ), 51),
+    'pkummd2_3d.pkl': (25, 2, ('xsub', ), 51),
+    'nwucla_3d.pkl': (20, 1, ('xview_clean', 'xview1_clean', 'xview'), 10),
+}
+
+
+def name_of(path):
+    return str(path.relative_to(CONFIGS))
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """A small file of each kind: two clips to train and two to test."""
+    folder = tmp_path_factory.mktemp('data')
+    rng = np.random.default_rng(0)
+    for file, (joints, persons, protocols, classes) in DATA.items():
+        annotations, split = [], {}
+        for name in (f'{p}_{part}' for p in protocols
+                     for part in ('train', 'val')):
+            split[name] = [f'{name}_{i}' for i in range(2)]
+            for i, clip in enumerate(split[name]):
+                # The first clip has as many persons as there may be.
+                shape = (1 if i else persons, 40 + 60 * i, joints, 3)
+                annotations.append(
+                    dict(
+                        frame_dir=clip,
+                        label=(classes - 1) * i,
+                        total_frames=shape[1],
+                        keypoint=rng.normal(size=shape).astype(np.float32)))
+        content = pickle.dumps(dict(split=split, annotations=annotations))
+        (folder / file).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def load(data, monkeypatch):
+    """Reads a config as on a machine that has all the data."""
+    monkeypatch.setenv('SKEL_DATA', str(data))
+    init_default_scope('mmaction')
+    return lambda name: Config.fromfile(CONFIGS / name)
+
+
+def shrink(node, width):
+    """One block instead of many, and 32 channels wherever the encoder's width
+    stands: what did not fit together before does not now."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            shrink(value, width)
+        elif key in ('depth', 'top_k'):
+            node[key] = 1
+        elif key.endswith(('_dims', '_channels')) and value == width:
+            node[key] = 32
+
+
+class Losses(Hook):
+    """Notes the losses, and what moves."""
+
+    def before_train(self, runner):
+        self.start = self.weights(runner)
+        self.losses = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
+        self.losses.append(outputs['loss'].item())
+
+    def after_train(self, runner):
+        end = self.weights(runner)
+        self.moved = {k for k, v in end.items() if not v.equal(self.start[k])}
+
+    @staticmethod
+    def weights(runner):
+        params = runner.model.named_parameters()
+        return {name: param.detach().clone() for name, param in params}
+
+
+def make_runner(cfg, work_dir):
+    """The config's own runner, for one epoch of two clips."""
+    shrink(cfg.model, cfg.model.backbone.embed_dims)
+    for part in ('train', 'val', 'test'):
+        loader = cfg.get(f'{part}_dataloader')
+        if loader is not None:
+            loader.update(
+                num_workers=0, persistent_workers=False, batch_size=2)
+    cfg.work_dir = cfg.experiment_name = str(work_dir)
+    return Runner.from_cfg(cfg)
+
+
+def train(cfg, work_dir):
+    cfg.train_cfg.max_epochs = 1
+    if cfg.get('val_cfg') is not None:
+        cfg.train_cfg.val_interval = 1
+    runner = make_runner(cfg, work_dir)
+    spy = Losses()
+    runner.register_hook(spy)
+    runner.train()
+    (loss, ) = spy.losses
+    assert 0 < loss < 10
+    return runner, spy
+
+
+@pytest.mark.parametrize('path', EVERY, ids=name_of)
+def test_the_full_model_is_built(path, load):
+    """In its real size, and for the joints and classes of the data."""
+    cfg = load(path)
+    model = MODELS.build(cfg.model)
+    loader = cfg.test_dataloader or cfg.train_dataloader
+    joints, _, _, classes = DATA[Path(loader.dataset.ann_file).name]
+    assert model.backbone.num_joints == joints
+    if path in LINEAR:
+        assert model.cls_head.num_classes == classes
+        width = model.cls_head.in_channels
+        assert width == model.backbone.embed_dims
+    if 'auto_scale_lr' in cfg:
+        base_batch_size = cfg.auto_scale_lr.base_batch_size
+        assert base_batch_size == cfg.train_dataloader.batch_size
+
+
+def test_no_config_is_left_out():
+    """A new kind of benchmark needs a test of its own here."""
+    assert PRETRAIN and LINEAR and KNN
+    assert set(EVERY) == {*PRETRAIN, *LINEAR, *KNN}
+
+
+@pytest.mark.parametrize('path', PRETRAIN, ids=name_of)
+def test_pretraining(path, load, tmp_path):
+    cfg = load(path)
+    for part in ('val', 'test'):
+        for item in ('dataloader', 'evaluator', 'cfg'):
+            assert cfg[f'{part}_{item}'] is None
+    runner, spy = train(cfg, tmp_path)
+    assert {
+        'backbone.joint_embed.proj.weight', 'neck.mask_token', 'head.fc.weight'
+    } <= spy.moved
+    assert runner.model.teacher.num_updates == 1
+
+
+@pytest.mark.parametrize('path', LINEAR, ids=name_of)
+def test_linear_probe(path, load, tmp_path):
+    cfg = load(path)
+    runner, spy = train(cfg, tmp_path)
+    assert spy.moved == {'cls_head.fc.weight', 'cls_head.fc.bias'}
+    assert 'val/acc/top1' in runner.message_hub.log_scalars
+    assert set(runner.test()) >= {'acc/top1', 'acc/top5', 'acc/mean1'}
+
+
+@pytest.mark.parametrize('path', KNN, ids=name_of)
+def test_knn(path, load, tmp_path):
+    cfg = load(path)
+    cfg.test_evaluator.ks = (1, 2)  # the gallery has two clips
+    accuracies = make_runner(cfg, tmp_path).test()
+    assert {'knn/top1_k1', 'knn/top1_k2'} <= set(accuracies)
+
+
+# Skeleton2vec, section 12 of the specification. Steps of an epoch at batch
+# 128, and the length of the annealing that the public configs write down.
+PUBLISHED = {
+    # split, align, beta, eps, min lr, stop, total, steps, anneal
+    'skel2vec_ntu60.py':
+    ('xsub_train', False, .1, 1e-8, 1e-5, 600, 800, 314, 251_200),
+    'skel2vec_ntu60_xview.py':
+    ('xview_train', True, .1, 1e-8, 1e-5, 600, 800, 295, 236_000),
+    'skel2vec_ntu120.py':
+    ('xsub_train', False, .2, 1e-8, 1e-5, 600, 800, 494, 395_200),
+    'skel2vec_ntu120_xset.py':
+    ('xset_train', False, .2, 1e-6, 1e-5, 600, 800, 426, 340_800),
+    'skel2vec_pkummd1.py':
+    ('xsub_train', False, .1, 1e-8, 5e-4, 1000, 1600, 148, 118_400),
+    'skel2vec_pkummd2.py':
+    ('xsub_train', False, .1, 1e-8, 1e-5, 600, 800, 42, 33_600),
+}
+
+
+def by_type(pipeline):
+    return {transform['type']: transform for transform in pipeline}
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_published_pretraining(name, load):
+    (split, align, beta, eps, min_lr, stop, total, steps,
+     anneal) = PUBLISHED[name]
+    cfg = load(name)
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.split == split
+    assert cfg.train_dataloader.batch_size == 128
+
+    transforms = by_type(dataset.pipeline)
+    assert list(transforms) == [
+        'PosePreNormalize3D', 'PoseRandomRotate', 'GenSkeFeat',
+        'UniformSampleFrames', 'PoseDecode', 'FormatGCNInput',
+        'MotionAwareTubeMask', 'PackActionInputs'
+    ]
+    normalize = transforms['PosePreNormalize3D']
+    assert (normalize.align_spine, normalize.align_shoulder) == (align, align)
+    assert transforms['PoseRandomRotate'].theta == .3
+    assert transforms['UniformSampleFrames'].clip_len == 90
+    assert transforms['FormatGCNInput'].num_person == 2
+    mask = transforms['MotionAwareTubeMask']
+    assert mask == dict(
+        type='MotionAwareTubeMask',
+        patch_len=3,
+        mask_ratio=.9,
+        tube_len=5,
+        beta=beta)
+
+    assert cfg.train_cfg.max_epochs == stop
+    schedule = cfg.param_scheduler
+    assert (schedule.warmup, schedule.total) == (20, total)
+    assert schedule.get('offset', 1) == 1  # (iter + 1) / iters
+    optimizer = build_optim_wrapper(
+        torch.nn.Linear(1, 1), {
+            **cfg.optim_wrapper, 'paramwise_cfg': None
+        }).optimizer
+    assert isinstance(optimizer, torch.optim.AdamW)
+    settings = optimizer.defaults
+    assert (settings['lr'], settings['weight_decay'], settings['betas'],
+            settings['eps']) == (1e-3, .05, (.9, .95), eps)
+    assert settings['lr'] * schedule.min_ratio == pytest.approx(min_lr)
+    assert cfg.optim_wrapper.clip_grad == dict(max_norm=4.)
+
+    (hook, ) = cfg.custom_hooks
+    assert (hook.start_decay, hook.end_decay) == (.9999, 1.)
+    assert hook.anneal_epochs * steps == anneal
+
+
+def test_published_model(load):
+    model = MODELS.build(load('skel2vec_ntu60.py').model)
+    sizes = [
+        sum(p.numel() for p in part.parameters())
+        for part in (model, model.backbone)
+    ]
+    # The teacher holds the encoder only.
+    assert sizes == [8_856_576 + 6_339_328, 6_339_328]
+    encoder, decoder = model.backbone, model.neck
+    assert (encoder.num_frames, encoder.patch_len, encoder.depth,
+            encoder.embed_dims) == (90, 3, 8, 256)
+    assert len(decoder.blocks) == 3
+    for block in (*encoder.blocks, *decoder.blocks):
+        assert block.attn.num_heads == 8
+        assert block.norm1.eps == block.norm2.eps == 1e-6
+        assert (block.gamma_1 == 1e-4).all() and (block.gamma_2 == 1e-4).all()
+        assert block.mlp.fc1.out_features == 1024
+    assert decoder.unshuffle == 'position'
+    target, head = model.target, model.head
+    assert (target.top_k, target.layer_norm,
+            target.final_norm) == (8, 'instance', True)
+    assert head.loss_name == 'mse'
+
+
+# Section 13: batch and learning rate of the linear probe.
+PROBES = {
+    'ntu60': (256, .1),
+    'ntu60_xview': (256, .1),
+    'ntu120': (256, .1),
+    'ntu120_xset': (256, .1),
+    'pkummd1': (64, .01),
+    'pkummd2': (16, .01),
+}
+
+
+@pytest.mark.parametrize('name', PROBES)
+def test_published_probe(name, load):
+    batch_size, lr = PROBES[name]
+    cfg = load(f'benchmarks/linear/skel2vec_{name}.py')
+    before = load(f'skel2vec_{name}.py')
+    assert cfg.train_dataloader.batch_size == batch_size
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='SGD', lr=lr, momentum=.9, weight_decay=0.)
+    schedule = cfg.param_scheduler
+    assert (schedule.warmup, schedule.total, schedule.min_ratio) == (0, 100, 0)
+    assert cfg.train_cfg.max_epochs == 100
+    assert cfg.model.backbone == dict(before.model.backbone, frozen=True)
+    # The same clips but for the mask, and no rotation in testing.
+    pipelines = [
+        by_type(getattr(cfg, f'{part}_dataloader').dataset.pipeline)
+        for part in ('train', 'val', 'test')
+    ]
+    trained, val, test = pipelines
+    masked = by_type(before.train_dataloader.dataset.pipeline)
+    del masked['MotionAwareTubeMask']
+    assert trained == masked
+    del masked['PoseRandomRotate']
+    assert val == masked
+    assert test['UniformSampleFrames'].num_clips == 10
+    assert cfg.model.cls_head.average_clips == 'score'  # logits
+    datasets = [cfg[f'{part}_dataloader'].dataset for part in ('train', 'val',
+                                                               'test')]
+    assert datasets[0].split == before.train_dataloader.dataset.split
+    protocol = datasets[0].split.removesuffix('_train')
+    assert [x.split for x in datasets[1:]] == [f'{protocol}_val'] * 2
+
+
+def test_weight_decay_of_the_published_groups(load):
+    cfg = load('skel2vec_ntu60.py')
+    model = MODELS.build(cfg.model)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    decay = {
+        id(param): group['weight_decay']
+        for group in optimizer.param_groups for param in group['params']
+    }
+    trained = {k: p for k, p in model.named_parameters() if p.requires_grad}
+    assert set(decay) == {id(p) for p in trained.values()}
+    free = {name for name, p in trained.items() if decay[id(p)] == 0}
+    positions = {
+        f'{part}.pos_embed.{axis}'
+        for part in ('backbone', 'neck') for axis in ('spatial', 'temporal')
+    }
+    assert free == positions | {k for k, p in trained.items() if p.ndim == 1}
+    assert {decay[id(p)] for k, p in trained.items() if k not in free} == {.05}
+    assert decay[id(model.neck.mask_token)] == .05
