@@ -95,6 +95,10 @@ class UnsafeCheckpointError(pickle.UnpicklingError):
     """A checkpoint asks for more than weights and training state."""
 
 
+class DamagedCheckpointError(RuntimeError):
+    """A checkpoint is truncated, or is none at all."""
+
+
 def load_local_checkpoints_safely() -> bool:
     """Let mmengine read back from disk what it wrote, and nothing worse.
 
@@ -127,7 +131,8 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        RuntimeError: If the file is truncated or is no checkpoint.
+        DamagedCheckpointError: If the file is truncated or is no
+            checkpoint.
         UnsafeCheckpointError: If the file refers to anything beyond tensors,
             plain containers, numpy numbers and mmengine's log buffers, and
             ``SKEL_SSL_TRUST_CHECKPOINT=1`` is not set.
@@ -145,7 +150,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
                 path, map_location=map_location, weights_only=True)
     except Exception as error:
         if _is_damaged(path, error):
-            raise RuntimeError(
+            raise DamagedCheckpointError(
                 f'the checkpoint {filename!r} ({osp.getsize(path)} bytes) is '
                 'truncated, or is no file written by torch.save: copy or '
                 'download it again') from error

@@ -13,7 +13,10 @@ from mmengine.runner import Runner
 from rich.console import Console
 
 from skel_ssl.apis.pretrained import pretrained_init_cfg
-from skel_ssl.compat import init_dist_without_accelerator
+from skel_ssl.compat import (
+    DamagedCheckpointError,
+    init_dist_without_accelerator,
+)
 
 # Keys that a config need not have, but that mean something to the runner or
 # the tools.
@@ -132,8 +135,8 @@ def run(main: Callable[[], None]) -> None:
     """
     try:
         main()
-    except (ValueError, TypeError, KeyError, FileNotFoundError, ImportError,
-            UnpicklingError) as error:
+    except (ValueError, TypeError, KeyError, OSError, ImportError,
+            UnpicklingError, DamagedCheckpointError) as error:
         if os.environ.get('SKEL_SSL_DEBUG') == '1':
             raise
         text = error.args[0] if isinstance(error, KeyError) else error

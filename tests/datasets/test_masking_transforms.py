@@ -138,9 +138,12 @@ def test_before_formatting(make, results):
         make()(results)
 
 
-def test_frames_that_make_no_patches(results):
+def test_frames_that_make_no_patches(make, results):
     with pytest.raises(ValueError, match='24 frames .* into patches of 5'):
-        MotionAwareTubeMask(patch_len=5)(results)
+        make(patch_len=5)(results)
+
+
+def test_segments_that_make_no_tubes(results):
     with pytest.raises(ValueError, match='8 segments .* into tubes of 3'):
         MotionAwareTubeMask(tube_len=3)(results)
 

@@ -10,7 +10,9 @@ from skel_ssl.datasets import SkeletonDataset
 from skel_ssl.datasets.checks import find_faults
 from skel_ssl.datasets.layouts import NTU25
 from skel_ssl.datasets.synthetic import MOTIONS, make_dataset, save
+from skel_ssl.datasets.synthetic.acting import perform, write_script
 from skel_ssl.datasets.synthetic.generate import (
+    get_subject,
     list_recordings,
     make_clip,
 )
@@ -29,6 +31,16 @@ BONES = np.array(NTU25.bones)
 @pytest.fixture(scope='module')
 def sample():
     return make_dataset(num_subjects=SUBJECTS, repetitions=1)
+
+
+BY_NAME = {motion.name: motion for motion in MOTIONS}
+JOINT = {name: index for index, name in enumerate(NTU25.joints)}
+
+
+def noise_free(motion, seed=0):
+    people = [get_subject(0, n) for n in ((1, 3) if motion.contact else (1, ))]
+    scene = perform(motion, people, np.random.default_rng(seed))
+    return scene, people
 
 
 def lengths_of(points):
@@ -109,6 +121,51 @@ def test_every_class_moves(sample):
     for clip in sample['annotations']:
         motion = np.abs(np.diff(clip['keypoint'][0], axis=0)).mean((1, 2))
         assert motion.max() > .01
+
+
+@pytest.mark.parametrize('motion', MOTIONS, ids=lambda m: m.name)
+def test_before_the_sensor_bones_are_the_subject_s(motion):
+    scene, people = noise_free(motion)
+    found = {tuple(lengths_of(body).mean(0).round(6)) for body in scene}
+    expected = [p.lengths[BONES[:, 0]] for p in people]
+    # People of an action of two come in random order.
+    assert found == {tuple(e.round(6)) for e in expected}
+    assert lengths_of(scene).std(axis=1).max() < 1e-9
+
+
+def test_waving_left_mirrors_waving_right():
+    left, right = (
+        write_script(BY_NAME[f'wave {side} hand'], 2, 1.,
+                     np.random.default_rng(0)) for side in ('left', 'right'))
+    np.testing.assert_array_equal(mirror_angles(left.poses), right.poses)
+    np.testing.assert_array_equal(left.times, right.times)
+    assert np.abs(left.poses - right.poses).max() > 10
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_the_named_hand_waves(side):
+    for seed in range(5):
+        body = noise_free(BY_NAME[f'wave {side} hand'], seed)[0][0]
+        hand = body[:, JOINT[f'{side} hand']]
+        hand = hand - body[:, JOINT[f'{side} shoulder']]
+        assert np.ptp(hand[:, 1]) > .3
+
+
+def test_opposite_actions_run_opposite_ways():
+    for seed in range(5):
+        fall, rise = (
+            np.diff(noise_free(BY_NAME[n], seed)[0][0][[0, -1], 0, 1])[0]
+            for n in ('sit down', 'stand up'))
+        assert fall < -.15 and rise > .15
+    turns = []
+    for way in ('clockwise', 'counter-clockwise'):
+        keys = BY_NAME[f'draw circle {way}'].loop
+        x, y = np.stack([k.pose[JOINT['right shoulder'], [1, 0]]
+                         for k in keys], -1)  # outwards, upwards
+        x, y = x - x.mean(), y - y.mean()
+        turns.append(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))
+    # Seen by the person, whose right is +x: clockwise is negative.
+    assert turns[0] < 0 < turns[1]
 
 
 def test_forward_kinematics_keeps_bones_and_mirrors():

@@ -1,5 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Two processes give the numbers of one on the same global batch."""
+import argparse
 import os
 
 import numpy as np
@@ -15,6 +16,7 @@ from skel_ssl.datasets import SeededSampler
 from skel_ssl.models.ops.distributed import global_mean
 from skel_ssl.models.ops.persons import present_persons
 from skel_ssl.registry import DATASETS
+from skel_ssl.utils import cli
 from tests.tools.conftest import (
     NUM_TRAIN,
     PRETRAIN,
@@ -120,6 +122,22 @@ def test_the_weights_are_the_same(runs):
         torch.testing.assert_close(value, other, rtol=0, atol=1e-5, msg=name)
         assert not torch.allclose(value.float(), start.float(),
                                   atol=1e-5), f'{name} has not moved'
+
+
+def test_the_wrapper_heeds_the_config(monkeypatch):
+    monkeypatch.setattr(cli, 'init_dist_without_accelerator', lambda _: True)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    parser = argparse.ArgumentParser()
+    cli.add_common_arguments(parser)
+    args = parser.parse_args(['--launcher', 'pytorch', '--work-dir', '.'])
+    for unused in (False, True):
+        cfg = Config.fromfile(ROOT / PRETRAIN)
+        if unused:
+            cfg.find_unused_parameters = True
+        cli.merge_common_arguments(cfg, args)
+        wrapper = cfg.model_wrapper_cfg
+        assert wrapper.find_unused_parameters == unused
+        assert wrapper.device_ids is None
 
 
 PARTS = {

@@ -117,7 +117,7 @@ class TestLinearProbe:
         batches = weights['cls_head.norm.num_batches_tracked']
         assert batches == 2 * NUM_TRAIN // 4
 
-    def test_only_the_head_is_trained(self, probe):
+    def test_the_head_learns(self, probe):
         log = training_log(probe)
         assert log[8]['loss'] < log[1]['loss']
 
@@ -247,6 +247,18 @@ def test_amp_trains_close_to_float32(call_tool, pretrained):
     for i, record in rounded.items():
         assert record['loss'] == pytest.approx(exact[i]['loss'], abs=.01)
         assert record['loss'] != exact[i]['loss']  # it was autocast
+
+
+@pytest.mark.parametrize('option', [
+    'load_from',
+    'find_unused_parameters',
+    'custom_hooks.0.start_decay',
+    'train_dataloader.dataset.pipeline.1.clip_len',
+    'model.backbone.drop_path_rate',
+    'val_dataloader.batch_size',
+])
+def test_settings_that_exist_or_that_a_part_may_have(option):
+    cli.check_option_names(Config.fromfile(ROOT / PRETRAIN), {option: 1})
 
 
 class TestErrors:

@@ -72,7 +72,8 @@ def contact_sheet(dataset: Dict[str, Any], num_poses: int = 8) -> Figure:
                         y[person, frame, bone],
                         c=colour,
                         lw=1.3)
-            ax.set_xlim(middle[0] - reach, middle[0] + reach)
+            # As the camera sees it: its x runs to the left.
+            ax.set_xlim(middle[0] + reach, middle[0] - reach)
             ax.set_ylim(middle[1] - reach, middle[1] + reach)
             ax.set_aspect('equal')
             ax.set_xticks([])

@@ -134,7 +134,6 @@ WAVE_LEFT_IN = pose(left_shoulder=(15, 75, -75), left_elbow=120)
 CIRCLE = circle(8, 26)
 # Two hands.
 PALMS_APART = pose(both_shoulder=(38, 2, 12), both_elbow=80)
-PALMS_WIDE = pose(both_shoulder=(38, 12, 2), both_elbow=75)
 PALMS_SHUT = pose(both_shoulder=(38, 0, 38), both_elbow=80)
 RUB_RIGHT = pose(
     PALMS_SHUT, right_shoulder=(46, 0, 37), right_elbow=72,

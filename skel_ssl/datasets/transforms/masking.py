@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skel_ssl.models.ops.masking import (
     Masking,
+    count_segments,
     motion_intensity,
     random_mask,
     tube_mask,
@@ -126,7 +127,7 @@ class RandomMask(_PoseMask):
 
     def make(self, persons: Tensor) -> Masking:
         num_persons, num_frames, num_joints, _ = persons.shape
-        num_segments = num_frames // self.patch_len
+        num_segments = count_segments(num_frames, self.patch_len)
         uniform = self.uniform(num_persons, num_segments * num_joints)
         return random_mask(num_persons, num_segments, num_joints,
                            self.mask_ratio, uniform)

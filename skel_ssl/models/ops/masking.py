@@ -66,6 +66,18 @@ def frame_motion(persons: Tensor, stride: int = 1) -> Tensor:
     return motion
 
 
+def count_segments(num_frames: int, patch_len: int) -> int:
+    """Into how many patches the frames are cut.
+
+    Raises:
+        ValueError: If ``num_frames`` is not a multiple of ``patch_len``.
+    """
+    if num_frames % patch_len:
+        raise ValueError(f'{num_frames} frames cannot be cut into patches of '
+                         f'{patch_len}: sample a multiple of it')
+    return num_frames // patch_len
+
+
 def motion_intensity(persons: Tensor, patch_len: int) -> Tensor:
     """Mean absolute motion of each token.
 
@@ -79,12 +91,9 @@ def motion_intensity(persons: Tensor, patch_len: int) -> Tensor:
     Raises:
         ValueError: If T is not a multiple of ``patch_len``.
     """
-    num_frames = persons.shape[1]
-    if num_frames % patch_len:
-        raise ValueError(f'{num_frames} frames cannot be cut into patches of '
-                         f'{patch_len}: sample a multiple of it')
+    num_segments = count_segments(persons.shape[1], patch_len)
     motion = frame_motion(persons).abs()
-    return motion.unflatten(1, (-1, patch_len)).mean(dim=(2, 4))
+    return motion.unflatten(1, (num_segments, patch_len)).mean(dim=(2, 4))
 
 
 def tube_mask(intensity: Tensor,
