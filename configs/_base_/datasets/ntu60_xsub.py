@@ -48,16 +48,8 @@ val_dataloader = dict(
         layout='ntu25',
         test_mode=True))
 test_dataloader = dict(
+    val_dataloader,
     batch_size=16,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='SeededSampler', shuffle=False),
-    dataset=dict(
-        type='SkeletonDataset',
-        ann_file=ann_file,
-        pipeline=test_pipeline,
-        split='xsub_val',
-        layout='ntu25',
-        test_mode=True))
+    dataset=dict(val_dataloader['dataset'], pipeline=test_pipeline))
 val_evaluator = dict(type='AccMetric')
 test_evaluator = dict(type='AccMetric')
