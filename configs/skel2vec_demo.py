@@ -8,9 +8,9 @@ model = dict(backbone=dict(num_joints=25), neck=dict(num_joints=25))
 _base_.train_dataloader.dataset.pipeline.insert(-1, _base_.mask)
 
 # A short schedule, for the quickstart.
-param_scheduler = dict(warmup=3, total=24)
-train_cfg = dict(max_epochs=24)
-_base_.custom_hooks[0].anneal_epochs = 24
+param_scheduler = dict(warmup=2, total=20)
+train_cfg = dict(max_epochs=20)
+_base_.custom_hooks[0].anneal_epochs = 20
 
 # Pre-training has no evaluation loop.
 val_dataloader = val_evaluator = val_cfg = None

@@ -12,6 +12,6 @@ model = dict(
 # The probe sees clips as they are; a short schedule, for the quickstart.
 train_dataloader = dict(
     batch_size=128, dataset=dict(pipeline=_base_.val_pipeline))
-param_scheduler = dict(total=25)
-train_cfg = dict(max_epochs=25, val_interval=25)
+param_scheduler = dict(total=20)
+train_cfg = dict(max_epochs=20, val_interval=20)
 auto_scale_lr = dict(base_batch_size=128)
