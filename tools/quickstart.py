@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -121,6 +122,7 @@ def last_metrics(work_dir: Path) -> Dict[str, float]:
 def draw_pictures(work_dir: Path) -> List[Path]:
     """The mask of one clip, and the learning curve."""
     cfg = Config.fromfile(PRETRAIN)
+    init_default_scope(cfg.default_scope)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     # The same clip in every run, one in which a person moves.
     packed = dataset[SeededIndex(len(dataset) // 3, seed=0)]
