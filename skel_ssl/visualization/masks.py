@@ -64,7 +64,7 @@ def draw_mask(keypoint: np.ndarray,
     ax.scatter(segment, joint, marker='s', s=50, c=VISIBLE, label='visible')
     ax.set_yticks(range(body.num_joints), body.joints, fontsize=7)
     ax.set_xlabel(f'segment of {patch_len} frames')
-    ax.legend(loc='upper right', framealpha=0.9)
+    ax.legend(loc='lower right', bbox_to_anchor=(1, 1), frameon=False)
     fig.colorbar(image, ax=ax, label='mean motion per frame', pad=0.01)
     fig.suptitle(f'{title} {mask.mean():.0%} of the tokens are hidden')
     return fig
