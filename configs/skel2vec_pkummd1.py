@@ -6,7 +6,7 @@ _base_ = [
     '_base_/models/skel2vec.py', '_base_/schedules/skel2vec_800e.py'
 ]
 _base_.train_dataloader.dataset.pipeline.insert(-1, _base_.mask)
-param_scheduler = dict(total=1600, min_ratio=0.5)
+param_scheduler = dict(total=1600, eta_min_ratio=0.5)
 train_cfg = dict(max_epochs=1000)
 # Pre-training has no evaluation loop.
 val_dataloader = val_evaluator = val_cfg = None

@@ -12,12 +12,16 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from skel_ssl.engine.schedulers import warmup_cosine
 from skel_ssl.registry import MODELS
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 PRETRAIN = sorted(CONFIGS.glob('*.py'))
 LINEAR = sorted(CONFIGS.glob('benchmarks/linear/*.py'))
 KNN = sorted(CONFIGS.glob('benchmarks/knn/*.py'))
+FINETUNE = sorted(
+    path for kind in ('finetune', 'semi', 'transfer')
+    for path in CONFIGS.glob(f'benchmarks/{kind}/*.py'))
 EVERY = sorted({*PRETRAIN, *CONFIGS.glob('benchmarks/**/*.py')})
 
 # The files that data/README.md describes: joints, persons, splits, classes.
@@ -132,10 +136,12 @@ def test_the_full_model_is_built(path, load):
     loader = cfg.test_dataloader or cfg.train_dataloader
     joints, _, _, classes = DATA[Path(loader.dataset.ann_file).name]
     assert model.backbone.num_joints == joints
-    if path in LINEAR:
+    if path in LINEAR + FINETUNE:
         assert model.cls_head.num_classes == classes
         width = model.cls_head.in_channels
         assert width == model.backbone.embed_dims
+    if hasattr(model, 'cls_head') and hasattr(model.cls_head, 'fc1'):
+        assert model.cls_head.fc1.in_features == joints * width
     if 'auto_scale_lr' in cfg:
         base_batch_size = cfg.auto_scale_lr.base_batch_size
         assert base_batch_size == cfg.train_dataloader.batch_size
@@ -143,8 +149,8 @@ def test_the_full_model_is_built(path, load):
 
 def test_no_config_is_left_out():
     """A new kind of benchmark needs a test of its own here."""
-    assert PRETRAIN and LINEAR and KNN
-    assert set(EVERY) == {*PRETRAIN, *LINEAR, *KNN}
+    assert PRETRAIN and LINEAR and KNN and FINETUNE
+    assert set(EVERY) == {*PRETRAIN, *LINEAR, *KNN, *FINETUNE}
 
 
 @pytest.mark.parametrize('path', PRETRAIN, ids=name_of)
@@ -167,6 +173,24 @@ def test_linear_probe(path, load, tmp_path):
     assert spy.moved == {'cls_head.fc.weight', 'cls_head.fc.bias'}
     assert 'val/acc/top1' in runner.message_hub.log_scalars
     assert set(runner.test()) >= {'acc/top1', 'acc/top5', 'acc/mean1'}
+
+
+@pytest.mark.parametrize('path', FINETUNE, ids=name_of)
+def test_finetuning(path, load, tmp_path):
+    cfg = load(path)
+    runner, spy = train(cfg, tmp_path)
+    assert {
+        'backbone.joint_embed.proj.weight', 'backbone.blocks.0.mlp.fc1.weight'
+    } <= spy.moved
+    assert any(name.startswith('cls_head.') for name in spy.moved)
+    assert set(runner.test()) >= {'acc/top1', 'acc/top5', 'acc/mean1'}
+    few = runner.train_dataloader.dataset.metainfo.get('few_labels')
+    if path.parent.name == 'semi':
+        percent = path.stem.split('_')[-1].removesuffix('percent')
+        assert few['ratio'] == int(percent) / 100
+        assert few['num_clips'] == 2  # one of each class at the least
+    else:
+        assert few is None
 
 
 @pytest.mark.parametrize('path', KNN, ids=name_of)
@@ -240,7 +264,7 @@ def test_published_pretraining(name, load):
     settings = optimizer.defaults
     assert (settings['lr'], settings['weight_decay'], settings['betas'],
             settings['eps']) == (1e-3, .05, (.9, .95), eps)
-    assert settings['lr'] * schedule.min_ratio == pytest.approx(min_lr)
+    assert settings['lr'] * schedule.eta_min_ratio == pytest.approx(min_lr)
     assert cfg.optim_wrapper.clip_grad == dict(max_norm=4.)
 
     (hook, ) = cfg.custom_hooks
@@ -292,7 +316,8 @@ def test_published_probe(name, load):
     assert cfg.optim_wrapper.optimizer == dict(
         type='SGD', lr=lr, momentum=.9, weight_decay=0.)
     schedule = cfg.param_scheduler
-    assert (schedule.warmup, schedule.total, schedule.min_ratio) == (0, 100, 0)
+    assert (schedule.warmup, schedule.total,
+            schedule.eta_min_ratio) == (0, 100, 0)
     assert cfg.train_cfg.max_epochs == 100
     assert cfg.model.backbone == dict(before.model.backbone, frozen=True)
     # The same clips but for the mask, and no rotation in testing.
@@ -313,6 +338,112 @@ def test_published_probe(name, load):
     assert datasets[0].split == before.train_dataloader.dataset.split
     protocol = datasets[0].split.removesuffix('_train')
     assert [x.split for x in datasets[1:]] == [f'{protocol}_val'] * 2
+
+
+# Section 13: batch, rate, its lowest, epochs and classes of fine-tuning.
+TUNED = {
+    'finetune/skel2vec_ntu60.py': (48, 3e-4, 1e-5, 100, 60),
+    'finetune/skel2vec_ntu60_xview.py': (48, 3e-4, 5e-6, 120, 60),
+    'finetune/skel2vec_ntu120.py': (64, 3e-4, 1e-5, 100, 120),
+    'finetune/skel2vec_ntu120_xset.py': (48, 1e-4, 1e-5, 100, 120),
+    'finetune/skel2vec_pkummd1.py': (48, 3e-4, 1e-5, 100, 51),
+    'finetune/skel2vec_pkummd2.py': (48, 3e-4, 1e-5, 100, 51),
+    'semi/skel2vec_ntu60_1percent.py': (48, 3e-4, 1e-5, 100, 60),
+    'semi/skel2vec_ntu60_10percent.py': (48, 3e-4, 1e-5, 100, 60),
+    'transfer/skel2vec_ntu60_to_pkummd2.py': (24, 3e-4, 1e-5, 100, 51),
+    'transfer/skel2vec_ntu120_to_pkummd2.py': (24, 3e-4, 1e-5, 100, 51),
+}
+
+
+@pytest.mark.parametrize('name', TUNED)
+def test_published_finetuning(name, load):
+    batch_size, lr, lowest, epochs, classes = TUNED[name]
+    cfg = load(f'benchmarks/{name}')
+    assert cfg.train_dataloader.batch_size == batch_size
+    model = MODELS.build(cfg.model)
+    head = model.cls_head
+    assert type(head).__name__ == 'FineTuneHead'
+    assert (head.fc1.in_features, head.fc1.out_features,
+            head.fc2.out_features) == (6400, 2048, classes)
+    assert (head.dropout.p, head.label_smooth_eps,
+            head.average_clips) == (.3, .1, 'score')
+    # Without drop path there is no module of that kind.
+    rates = [
+        getattr(block.drop_path, 'drop_prob', 0.)
+        for block in model.backbone.blocks
+    ]
+    np.testing.assert_allclose(rates, np.linspace(0, .3, 8), atol=1e-7)
+
+    schedule = cfg.param_scheduler
+    assert (schedule.warmup, schedule.total) == (5, epochs)
+    assert cfg.train_cfg.max_epochs == epochs
+    assert lr * schedule.eta_min_ratio == pytest.approx(lowest)
+    # (iteration + 1) / iterations, in the last step the lowest rate.
+    found = [
+        lr * warmup_cosine((i + schedule.offset) / 10, schedule.warmup,
+                           schedule.total, schedule.eta_min_ratio)
+        for i in (0, 49, 10 * epochs - 1)
+    ]
+    assert found == pytest.approx([lr / 50, lr, lowest])
+
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert optimizer.defaults['betas'] == (.9, .999)
+    assert 'clip_grad' not in cfg.optim_wrapper
+    names = {id(p): name for name, p in model.named_parameters()}
+    seen = set()
+    for group in optimizer.param_groups:
+        for param in group['params']:
+            name = names[id(param)]
+            seen.add(name)
+            scale = .8**(9 - published_layer(name))
+            assert group['lr'] == pytest.approx(lr * scale), name
+            free = param.ndim == 1 or 'pos_embed' in name
+            assert group['weight_decay'] == (0. if free else .05), name
+    assert seen == set(names.values())
+    # Each of the ten layers has parameters with and without weight decay.
+    assert len(optimizer.param_groups) == 20
+
+
+def published_layer(name):
+    """Ids of Skeleton2vec's public code, section 13: embeddings 0, block i
+    i + 1, the final norm 8, the head 9."""
+    part, kind, number = name.split('.')[:3]
+    if part == 'cls_head':
+        return 9
+    layers = {'joint_embed': 0, 'pos_embed': 0, 'norm': 8}
+    return layers[kind] if kind in layers else int(number) + 1
+
+
+def test_mamp_and_hacm_count_the_norm_to_the_head(load):
+    """The other published ids: without the exception for the norm."""
+    cfg = load('benchmarks/finetune/skel2vec_ntu60.py')
+    del cfg.optim_wrapper.paramwise_cfg['layer_of']
+    model = MODELS.build(cfg.model)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    names = {id(p): name for name, p in model.named_parameters()}
+    for group in optimizer.param_groups:
+        for param in group['params']:
+            name = names[id(param)]
+            layer = published_layer(name)
+            layer = 9 if layer == 8 and '.norm.' in name[:14] else layer
+            assert group['lr_scale'] == pytest.approx(.8**(9 - layer)), name
+
+
+def test_light_head_and_scratch(load):
+    light = load('benchmarks/finetune/skel2vec_ntu60_light.py')
+    assert light.model.cls_head.type == 'LinearProbeHead'
+    assert not light.model.backbone.get('frozen', False)
+    heavy = load('benchmarks/finetune/skel2vec_ntu60.py')
+    assert light.optim_wrapper == heavy.optim_wrapper
+    for name in ('ntu60', 'nwucla'):
+        scratch = load(f'benchmarks/finetune/skel2vec_{name}_scratch.py')
+        tuned = load(f'benchmarks/finetune/skel2vec_{name}.py')
+        assert scratch.optim_wrapper.paramwise_cfg.layer_decay_rate == 1
+        tuned.optim_wrapper.paramwise_cfg.layer_decay_rate = 1.
+        for part in ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg',
+                     'train_dataloader'):
+            assert scratch[part] == tuned[part]
 
 
 def test_weight_decay_of_the_published_groups(load):

@@ -4,7 +4,7 @@ from typing import Dict, Optional
 
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
-from torch import Tensor
+from torch import Tensor, nn
 
 from skel_ssl.registry import MODELS
 
@@ -20,6 +20,42 @@ def _under(state_dict: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
     }
 
 
+def load_pretrained(backbone: nn.Module,
+                    checkpoint: str,
+                    prefix: Optional[str] = None) -> str:
+    """Load a pre-trained encoder into a backbone, every weight in its place.
+
+    Args:
+        backbone (nn.Module): The backbone, changed in place.
+        checkpoint (str): A checkpoint file.
+        prefix (str, optional): What stands before the encoder's names in
+            the file. By default the EMA teacher if there is one, else
+            ``backbone.``, else no prefix.
+
+    Returns:
+        str: The prefix.
+
+    Raises:
+        ValueError: If a weight is missing, left over or of another shape.
+    """
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    state_dict = loaded.get('state_dict', loaded)
+    if prefix is None:
+        prefix = next(p for p in PREFIXES if _under(state_dict, p))
+    try:
+        backbone.load_state_dict(_under(state_dict, prefix), strict=True)
+    except RuntimeError as error:
+        # The first lines name what is missing, left over or misshapen.
+        lines = str(error).splitlines()[1:6]
+        faults = '\n'.join(line.strip()[:300] for line in lines)
+        raise ValueError(
+            f'{checkpoint} (weights under {prefix!r}) is not a checkpoint of '
+            f'this {type(backbone).__name__}:\n{faults}\n'
+            'Use the config of the same method, data set and size, or name '
+            'the right weights with --pretrained-prefix') from None
+    return prefix
+
+
 def pretrained_init_cfg(backbone: dict,
                         checkpoint: str,
                         prefix: Optional[str] = None) -> dict:
@@ -31,34 +67,17 @@ def pretrained_init_cfg(backbone: dict,
 
     Args:
         backbone (dict): Config of the backbone to load into.
-        checkpoint (str): A checkpoint file.
-        prefix (str, optional): What stands before the encoder's names in
-            the file. By default the EMA teacher if there is one, else
-            ``backbone.``, else no prefix.
+        checkpoint (str): See :func:`load_pretrained`.
+        prefix (str, optional): See :func:`load_pretrained`.
 
     Returns:
         dict: ``dict(type='Pretrained', checkpoint=..., prefix=...)``.
 
     Raises:
-        ValueError: If a weight is missing, left over or of another shape.
+        ValueError: See :func:`load_pretrained`.
     """
     init_default_scope('mmaction')
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    state_dict = loaded.get('state_dict', loaded)
-    if prefix is None:
-        prefix = next(p for p in PREFIXES if _under(state_dict, p))
-    weights = _under(state_dict, prefix)
     model = MODELS.build({**backbone, 'init_cfg': None})
-    try:
-        model.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        # The first lines name what is missing, left over or misshapen.
-        lines = str(error).splitlines()[1:6]
-        faults = '\n'.join(line.strip()[:300] for line in lines)
-        raise ValueError(
-            f'{checkpoint} (weights under {prefix!r}) is not a checkpoint of '
-            f'this {backbone["type"]}:\n{faults}\n'
-            'Use the config of the same method, data set and size, or name '
-            'the right weights with --pretrained-prefix') from None
+    prefix = load_pretrained(model, checkpoint, prefix)
     return dict(
         type='Pretrained', checkpoint=checkpoint, prefix=prefix or None)

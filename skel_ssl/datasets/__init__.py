@@ -1,5 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 from .checks import find_faults
+from .few_labels import choose_few_labels, hash_clips
 from .layouts import LAYOUTS, SkeletonLayout, get_layout
 from .pickle_io import load_annotations
 from .seeded_sampler import SeededIndex, SeededSampler
@@ -9,6 +10,6 @@ from .transforms import __all__ as _transforms
 
 __all__ = [
     'LAYOUTS', 'SeededIndex', 'SeededSampler', 'SkeletonDataset',
-    'SkeletonLayout', 'find_faults', 'get_layout', 'load_annotations',
-    *_transforms
+    'SkeletonLayout', 'choose_few_labels', 'find_faults', 'get_layout',
+    'hash_clips', 'load_annotations', *_transforms
 ]

@@ -13,7 +13,8 @@ class SkeletonLayout:
     Args:
         name (str): Name of the layout.
         joints (tuple[str]): Joint names; a joint's index is its place here.
-        bones (tuple[tuple[int, int]]): ``(child, parent)`` pairs.
+        bones (tuple[tuple[int, int]]): ``(child, parent)`` pairs, of which
+            the bone stream is made.
         parts (dict[str, tuple[int]]): Body parts. Disjoint, and together
             they cover every joint.
         centre (int): The joint that a clip is centred on.
@@ -78,10 +79,12 @@ NTU25 = SkeletonLayout(
             *_sided('shoulder', 'elbow', 'wrist', 'hand'),
             *_sided('hip', 'knee', 'ankle', 'foot'), 'spine shoulder',
             'left hand tip', 'left thumb', 'right hand tip', 'right thumb'),
-    bones=((1, 0), (20, 1), (2, 20), (3, 2), (4, 20), (5, 4), (6, 5), (7, 6),
+    # Inwards to the spine shoulder, as everywhere in the field (and in
+    # MMAction2): the bone stream depends on it.
+    bones=((0, 1), (1, 20), (2, 20), (3, 2), (4, 20), (5, 4), (6, 5), (7, 6),
            (8, 20), (9, 8), (10, 9), (11, 10), (12, 0), (13, 12), (14, 13),
-           (15, 14), (16, 0), (17, 16), (18, 17), (19, 18), (21, 7), (22, 7),
-           (23, 11), (24, 11)),
+           (15, 14), (16, 0), (17, 16), (18, 17), (19, 18), (21, 22), (22, 7),
+           (23, 24), (24, 11)),
     parts={
         'head': (2, 3),
         'torso': (0, 1, 20, 4, 8, 12, 16),
@@ -101,7 +104,8 @@ KINECT20 = SkeletonLayout(
     joints=('hip centre', 'spine', 'shoulder centre', 'head',
             *_sided('shoulder', 'elbow', 'wrist', 'hand'),
             *_sided('hip', 'knee', 'ankle', 'foot')),
-    bones=((1, 0), (2, 1), (3, 2), (4, 2), (5, 4), (6, 5), (7, 6), (8, 2),
+    # inwards to the shoulder centre, as in NTU25
+    bones=((0, 1), (1, 2), (3, 2), (4, 2), (5, 4), (6, 5), (7, 6), (8, 2),
            (9, 8), (10, 9), (11, 10), (12, 0), (13, 12), (14, 13), (15, 14),
            (16, 0), (17, 16), (18, 17), (19, 18)),
     parts={

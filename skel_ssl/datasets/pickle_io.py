@@ -1,12 +1,15 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-"""Read annotation pickles without running what a stranger put in them."""
+"""Read pickles without running what a stranger put in them."""
 import _codecs
+import io
 import os
 import pickle
 from collections import OrderedDict, defaultdict
-from typing import IO, Any, Dict, Tuple, Union
+from typing import IO, Any, Dict, List, Tuple, Type, Union
 
 import numpy as np
+import torch
+from torch._utils import _rebuild_tensor_v2
 
 TRUST_VARIABLE = 'SKEL_SSL_TRUST_DATA'
 
@@ -37,17 +40,44 @@ class _RefusedError(pickle.UnpicklingError):
     """The file asks for a name that is not on the list."""
 
 
+def _load_numbers(content: bytes) -> Any:
+    """The numbers of a tensor, in place of ``torch.storage``'s own loader.
+
+    That one reads the bytes, a pickle again, with all the code in them.
+    """
+    try:
+        return torch.load(io.BytesIO(content), weights_only=True)
+    except pickle.UnpicklingError:
+        raise _RefusedError('other things than numbers in a tensor') from None
+
+
+# What a dump of predictions may call on top of that.
+_ALLOWED_IN_DUMPS: Dict[Tuple[str, str], Any] = {
+    **_ALLOWED,
+    ('torch._utils', '_rebuild_tensor_v2'): _rebuild_tensor_v2,
+    ('torch.storage', '_load_from_bytes'): _load_numbers
+}
+
+
 class _PlainUnpickler(pickle.Unpickler):
     """Builds containers, numbers, text and arrays, and nothing else.
 
     A name outside the list is refused before it is imported, so nothing
     that the file brings along is executed.
     """
+    allowed = _ALLOWED
+    plain = 'containers, numbers, text, NumPy arrays'
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
+        if (module, name) not in self.allowed:
             raise _RefusedError(f'{module}.{name}')
-        return _ALLOWED[module, name]
+        return self.allowed[module, name]
+
+
+class _DumpUnpickler(_PlainUnpickler):
+    """Builds tensors of torch, too."""
+    allowed = _ALLOWED_IN_DUMPS
+    plain = 'containers, numbers, text, arrays, tensors'
 
 
 def load_annotations(path: Union[str, os.PathLike]) -> Dict[str, Any]:
@@ -81,20 +111,56 @@ def load_annotations(path: Union[str, os.PathLike]) -> Dict[str, Any]:
             f'{os.path.abspath(path)!r}. data/README.md says where each data '
             'set comes from and which command writes its pickle') from None
     with file:
-        data = _unpickle(file, path)
+        data = _unpickle(file, path, _PlainUnpickler)
     _check_structure(data, path)
     return data
 
 
-def _unpickle(file: IO[bytes], path: str) -> Any:
+def load_dump(path: Union[str, os.PathLike]) -> List[Dict[str, Any]]:
+    """Read what MMEngine's ``DumpResults`` wrote, plain data and tensors.
+
+    The file is read as by :func:`load_annotations`, tensors on the CPU
+    besides; ``SKEL_SSL_TRUST_DATA=1`` lifts the limits here, too.
+
+    Args:
+        path (str | os.PathLike): The file.
+
+    Returns:
+        list[dict]: One dict a sample, at least one.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no pickle, is cut off or damaged, asks for
+            other objects, or does not hold a list of dicts.
+    """
+    path = os.fspath(path)
+    try:
+        file = open(path, 'rb')
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'there is no dump {path!r}; looked for it at '
+            f'{os.path.abspath(path)!r}. "tools/test.py ... --dump '
+            f'{os.path.basename(path)}" writes one') from None
+    with file:
+        data = _unpickle(file, path, _DumpUnpickler)
+    if not (isinstance(data, list) and data
+            and all(isinstance(sample, dict) for sample in data)):
+        raise ValueError(
+            f'{path!r} is no dump of a test, which is a list with one dict a '
+            'clip; "tools/test.py ... --dump FILE.pkl" writes one')
+    return data
+
+
+def _unpickle(file: IO[bytes], path: str,
+              plain: Type[_PlainUnpickler]) -> Any:
     trusted = os.environ.get(TRUST_VARIABLE) == '1'
-    unpickler = pickle.Unpickler if trusted else _PlainUnpickler
+    unpickler = pickle.Unpickler if trusted else plain
     try:
         return unpickler(file).load()
     except _RefusedError as error:
         raise ValueError(
-            f'{path!r} asks for {error}, which is not plain data (containers,'
-            ' numbers, text, NumPy arrays). Loading it could run code from '
+            f'{path!r} asks for {error}, which is not plain data '
+            f'({plain.plain}). Loading it could run code from '
             'whoever made the file, so it was not loaded. If you made it '
             'yourself, write the arrays with numpy, or set '
             f'{TRUST_VARIABLE}=1 to load it all the same') from None

@@ -18,6 +18,7 @@ from mmengine.logging import print_log
 from skel_ssl.registry import DATASETS
 
 from .checks import Fault, clip_name, find_faults
+from .few_labels import choose_few_labels, hash_clips
 from .layouts import SkeletonLayout, get_layout
 from .pickle_io import load_annotations
 from .seeded_sampler import SeededIndex, isolated_random
@@ -56,6 +57,12 @@ class SkeletonDataset(PoseDataset):
             names in a split without a clip: ``'error'``, or ``'drop'`` to
             leave them out with a warning.
         require_label (bool): Whether a clip without a label cannot be used.
+        few_labels (dict, optional): Keep only a class-balanced share of the
+            clips, for semi-supervised learning: ``dict(ratio=0.01,
+            subset=0)``, see :func:`choose_few_labels`. The SHA-256 of the
+            names is put on the log and into ``metainfo['few_labels']``, and
+            thus into checkpoints; give one as ``sha256`` and another choice
+            is an error.
         **kwargs: See ``PoseDataset`` and MMEngine's ``BaseDataset``.
 
     Raises:
@@ -73,6 +80,7 @@ class SkeletonDataset(PoseDataset):
                  max_persons: Optional[int] = 2,
                  invalid: str = 'error',
                  require_label: bool = False,
+                 few_labels: Optional[dict] = None,
                  **kwargs) -> None:
         if invalid not in ('error', 'drop'):
             raise ValueError(
@@ -87,7 +95,8 @@ class SkeletonDataset(PoseDataset):
         self.layout = None if layout is None else get_layout(layout)
         self.max_persons = max_persons
         self.invalid = invalid
-        self.require_label = require_label
+        self.require_label = require_label or few_labels is not None
+        self.few_labels = few_labels
         super().__init__(ann_file, pipeline, split=split, **kwargs)
 
     def load_data_list(self) -> List[Dict[str, Any]]:
@@ -119,7 +128,34 @@ class SkeletonDataset(PoseDataset):
             raise ValueError(
                 f'no clip is left of {self.ann_file!r} with '
                 f'split={self.split!r}, {len(faults)} were left out')
+        if self.few_labels is not None:
+            infos = self._keep_few(infos, **self.few_labels)
         return infos
+
+    def _keep_few(self,
+                  infos: List[Dict[str, Any]],
+                  ratio: float,
+                  subset: int = 0,
+                  sha256: Optional[str] = None) -> List[Dict[str, Any]]:
+        kept = choose_few_labels([clip_name(x) for x in infos],
+                                 [int(x['label']) for x in infos], ratio,
+                                 subset)
+        found = hash_clips([clip_name(infos[i]) for i in kept])
+        if sha256 not in (None, found):
+            raise ValueError(
+                f'few_labels: the {len(kept)} clips that were chosen from '
+                f'{self.ann_file!r} (split={self.split!r}, ratio={ratio}, '
+                f'subset={subset}) have the hash {found}, not {sha256}: the '
+                'file has other clips or labels than the one that the hash '
+                'was made for')
+        self._metainfo['few_labels'] = dict(
+            ratio=ratio, subset=subset, num_clips=len(kept), sha256=found)
+        print_log(
+            f'{len(kept)} of {len(infos)} clips keep their label '
+            f'(split={self.split!r}, ratio={ratio}, subset={subset}), '
+            f'SHA-256 of their names: {found}',
+            logger='current')
+        return [infos[i] for i in kept]
 
     def _split_names(self, splits: Mapping[str, Sequence[str]]) -> List[str]:
         names = [self.split] if isinstance(self.split, str) else self.split

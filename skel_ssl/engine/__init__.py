@@ -1,9 +1,13 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 from .hooks import *  # noqa: F401,F403
-from .optim_constructor import TrainableParamsConstructor
+from .optim_constructor import (
+    LayerDecayConstructor,
+    TrainableParamsConstructor,
+)
 from .optim_wrapper import AutocastOptimWrapper
 from .schedulers import WarmupCosineLR
 
 __all__ = [
-    'AutocastOptimWrapper', 'TrainableParamsConstructor', 'WarmupCosineLR'
+    'AutocastOptimWrapper', 'LayerDecayConstructor',
+    'TrainableParamsConstructor', 'WarmupCosineLR'
 ]

@@ -10,14 +10,14 @@ from skel_ssl.registry import PARAM_SCHEDULERS
 
 
 def warmup_cosine(progress: float, warmup: float, total: float,
-                  min_ratio: float) -> float:
+                  eta_min_ratio: float) -> float:
     """Linear rise from 0, then half a cosine, as a factor of the base rate.
 
     Args:
         progress (float): Where the run is, in the unit of the lengths.
         warmup (float): Length of the rise.
         total (float): Length of the whole schedule, the rise included.
-        min_ratio (float): Factor at the end of the schedule and after it.
+        eta_min_ratio (float): Factor at the end of the schedule and after it.
 
     Returns:
         float: The factor, in [0, 1].
@@ -25,7 +25,8 @@ def warmup_cosine(progress: float, warmup: float, total: float,
     if progress < warmup:
         return progress / warmup
     phase = min((progress - warmup) / (total - warmup), 1.)
-    return min_ratio + (1 - min_ratio) * 0.5 * (1 + math.cos(math.pi * phase))
+    cosine = 0.5 * (1 + math.cos(math.pi * phase))
+    return eta_min_ratio + (1 - eta_min_ratio) * cosine
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -43,7 +44,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         warmup (float): Length of the rise in epochs, or in iterations if
             ``by_epoch=False``.
         total (float): Length of the schedule, the rise included.
-        min_ratio (float): Final rate over base rate.
+        eta_min_ratio (float): Final rate over base rate.
         offset (int): Progress of the first step: 1 for schedules that are
             set after counting the step (Skeleton2vec), 0 for the MAE family,
             whose first step has a rate of 0.
@@ -58,7 +59,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
                  optimizer,
                  warmup: float,
                  total: float,
-                 min_ratio: float = 0.,
+                 eta_min_ratio: float = 0.,
                  offset: int = 1,
                  **kwargs) -> None:
         if total <= warmup:
@@ -66,7 +67,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
                              f'of {warmup}')
         self.warmup = warmup
         self.total = total
-        self.min_ratio = min_ratio
+        self.eta_min_ratio = eta_min_ratio
         self.offset = offset
         super().__init__(optimizer, **kwargs)
 
@@ -90,5 +91,5 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
 
     def _get_value(self) -> List[float]:
         factor = warmup_cosine(self.last_step + self.offset, self.warmup,
-                               self.total, self.min_ratio)
+                               self.total, self.eta_min_ratio)
         return [base * factor for base in self.base_values]

@@ -3,10 +3,12 @@
 from typing import Dict, Optional, Sequence
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric
-from sklearn.neighbors import KNeighborsClassifier
 
 from skel_ssl.registry import METRICS
+
+from .neighbours import evaluate_neighbours
 
 
 @METRICS.register_module()
@@ -64,21 +66,14 @@ class KNNMetric(BaseMetric):
                 f'split {self.gallery_split!r}: give the test data set both '
                 "splits, such as split=['xsub_train', 'xsub_val'], and "
                 "'split' in meta_keys of PackActionInputs")
-        if max(self.ks) > gallery.sum():
-            raise ValueError(f'k={max(self.ks)} is larger than the gallery '
-                             f'of {gallery.sum()} clips')
-        return {
-            f'top1_k{k}': self._accuracy(k, features, labels, gallery)
-            for k in self.ks
-        }
-
-    def _accuracy(self, k: int, features: np.ndarray, labels: np.ndarray,
-                  gallery: np.ndarray) -> float:
-        weights = 'uniform'
-        if k > 1 and self.temperature is not None:
-            # Cosine distance is 1 - similarity; the constant cancels out.
-            weights = lambda d: np.exp(-d / self.temperature)  # noqa: E731
-        knn = KNeighborsClassifier(
-            k, weights=weights, metric='cosine', algorithm='brute')
-        knn.fit(features[gallery], labels[gallery])
-        return float(knn.score(features[~gallery], labels[~gallery]))
+        x, y = torch.from_numpy(features), torch.from_numpy(labels)
+        known = torch.from_numpy(gallery)
+        found = evaluate_neighbours(
+            x[known],
+            y[known],
+            x[~known],
+            y[~known],
+            ks=self.ks,
+            temperature=self.temperature,
+            retrieval=False)
+        return {f'top1_k{k}': found[f'knn_k{k}'] for k in self.ks}

@@ -2,6 +2,7 @@
 """What the command-line tools share."""
 import argparse
 import difflib
+import logging
 import os
 import os.path as osp
 import sys
@@ -9,6 +10,7 @@ from pickle import UnpicklingError
 from typing import Callable
 
 from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from rich.console import Console
 
@@ -17,6 +19,10 @@ from skel_ssl.compat import (
     DamagedCheckpointError,
     init_dist_without_accelerator,
 )
+from skel_ssl.datasets.transforms.streams import STREAMS
+from skel_ssl.engine.hooks import CollapsedError
+
+from .streams import set_stream
 
 # Keys that a config need not have, but that mean something to the runner or
 # the tools.
@@ -44,6 +50,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="which weights of it: 'target.teacher.module.' (the EMA teacher; "
         "default if there is one), 'backbone.' (the student)")
     parser.add_argument(
+        '--stream',
+        choices=STREAMS,
+        help='feed this stream instead of the one in the config: joints, '
+        'bones, or the motion of either')
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -62,7 +73,8 @@ def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
 
     Raises:
         ValueError: If ``--cfg-options`` names a setting that neither the
-            config nor the runner has, or the pre-trained weights do not fit.
+            config nor the runner has, the pre-trained weights do not fit, or
+            the data have no streams to choose from (:func:`set_stream`).
     """
     if 'LOCAL_RANK' not in os.environ:
         os.environ['LOCAL_RANK'] = str(args.local_rank)
@@ -71,10 +83,14 @@ def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
+        if args.stream is not None:
+            name += f'_{args.stream}'  # a stream never overwrites another's
         cfg.work_dir = osp.join('./work_dirs', name)
     if args.cfg_options:
         check_option_names(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
+    if args.stream is not None:
+        set_stream(cfg, args.stream)
     if args.pretrained_prefix is not None and args.pretrained is None:
         raise ValueError('--pretrained-prefix goes with --pretrained')
     if args.pretrained is not None:
@@ -86,6 +102,12 @@ def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
             device_ids=None,
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False))
+        if cfg.pop('sync_bn', None):
+            print_log(
+                'batch norm is not synchronised across processes: torch does '
+                'it on GPUs only',
+                logger='current',
+                level=logging.WARNING)
 
 
 def check_option_names(cfg: Config, options: dict) -> None:
@@ -136,7 +158,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (ValueError, TypeError, KeyError, OSError, ImportError,
-            UnpicklingError, DamagedCheckpointError) as error:
+            UnpicklingError, DamagedCheckpointError, CollapsedError) as error:
         if os.environ.get('SKEL_SSL_DEBUG') == '1':
             raise
         text = error.args[0] if isinstance(error, KeyError) else error

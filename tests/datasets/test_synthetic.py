@@ -17,6 +17,7 @@ from skel_ssl.datasets.synthetic.generate import (
     make_clip,
 )
 from skel_ssl.datasets.synthetic.kinematics import (
+    CHAIN,
     bone_lengths,
     forward_kinematics,
     joint_rotations,
@@ -25,7 +26,7 @@ from skel_ssl.datasets.synthetic.kinematics import (
 )
 
 SUBJECTS = 4
-BONES = np.array(NTU25.bones)
+BONES = np.array(CHAIN)
 
 
 @pytest.fixture(scope='module')
@@ -85,7 +86,7 @@ def test_clips_are_sound(sample):
 
 def test_bodies_differ_between_people_and_not_within_a_clip(sample):
     trunk = [1, 2, 3, 20]  # joints with little noise
-    index = [i for i, (child, _) in enumerate(NTU25.bones) if child in trunk]
+    index = [i for i, (child, _) in enumerate(CHAIN) if child in trunk]
     size = {}
     for clip in sample['annotations']:
         lengths = lengths_of(clip['keypoint'][0])[:, index]

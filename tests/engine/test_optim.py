@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Parameter groups without noise, and autocast without a scaler."""
 import logging
+import re
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.optim.optimizer import default_constructor
 from mmengine.registry import init_default_scope
 from torch import nn
+
+import skel_ssl  # noqa: F401  registers everything
 
 PARAMWISE = dict(
     norm_decay_mult=0.,
@@ -66,14 +69,123 @@ def test_frozen_modules_are_passed_over_silently(warnings):
     warnings.clear()
     found = groups(model, 'TrainableParamsConstructor')
     assert not warnings
-    assert found == expected
-    assert [name for name, _, _ in found] == [
-        name for name, param in model.named_parameters() if param.requires_grad
-    ]
+    assert sorted(found) == sorted(expected)
+    assert {name for name, _, _ in found} == {
+        name
+        for name, param in model.named_parameters() if param.requires_grad
+    }
     settings = {name: values for name, *values in found}
     assert settings['embed.weight'] == [5e-4, .05]
     assert settings['mixed.1.weight'] == [1e-3, .05]
     assert settings['scale'] == settings['trained.1.weight'] == [1e-3, 0.]
+
+
+def test_parameters_with_the_same_settings_are_one_group():
+    init_default_scope('mmaction')
+    model = Model()
+    optimizer = build_optim_wrapper(
+        model,
+        dict(
+            constructor='TrainableParamsConstructor',
+            optimizer=dict(type='AdamW', lr=1e-3, weight_decay=.05),
+            paramwise_cfg=PARAMWISE)).optimizer
+    settings = [(g['lr'], g['weight_decay']) for g in optimizer.param_groups]
+    assert len(set(settings)) == len(settings) == 3
+    # Half the rate is that of `embed` alone: its own setting beats the rules.
+    half = next(g for g in optimizer.param_groups if g['lr'] == 5e-4)
+    assert half['params'] == [model.embed.weight, model.embed.bias]
+
+
+class Encoder(nn.Module):
+    """Knows its layers: an embedding, two blocks, and what comes after."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(3, 4)
+        self.blocks = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+        self.norm = nn.LayerNorm(4)
+
+    def get_layer_depth(self, name, prefix=''):
+        rest = name.removeprefix(prefix)
+        if rest == name:
+            return 3, 4
+        layers = {'embed': 0, 'blocks.0': 1, 'blocks.1': 2, 'norm': 3}
+        return next(v for k, v in layers.items() if rest.startswith(k)), 4
+
+
+class Recognizer(nn.Module):
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+        self.cls_head = nn.Linear(4, 2)
+
+
+def decayed(model, **paramwise):
+    """Rate, scale and weight decay of each parameter."""
+    init_default_scope('mmaction')
+    optimizer = build_optim_wrapper(
+        model,
+        dict(
+            constructor='LayerDecayConstructor',
+            optimizer=dict(type='AdamW', lr=1e-3, weight_decay=.05),
+            paramwise_cfg=paramwise)).optimizer
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {
+        names[id(p)]: (g['lr'], g['lr_scale'], g['weight_decay'])
+        for g in optimizer.param_groups for p in g['params']
+    }
+
+
+def test_layers_near_the_input_learn_slowly():
+    found = decayed(
+        Recognizer(Encoder()), layer_decay_rate=.5, norm_decay_mult=0.)
+    scales = {
+        'backbone.embed': .125,
+        'backbone.blocks.0': .25,
+        'backbone.blocks.1': .5,
+        'backbone.norm': 1.,
+        'cls_head': 1.,
+    }
+    assert found == {
+        f'{name}.{kind}': pytest.approx(
+            (1e-3 * scale, scale, 0. if name == 'backbone.norm' else .05))
+        for name, scale in scales.items() for kind in ('weight', 'bias')
+    }
+
+
+def test_a_layer_can_be_counted_elsewhere():
+    found = decayed(
+        Recognizer(Encoder()),
+        layer_decay_rate=.5,
+        layer_of={'backbone.norm': -2})
+    assert found['backbone.norm.weight'][1] == .5
+    assert found['backbone.blocks.1.weight'][1] == .5
+
+
+def test_layer_decay_multiplies_other_rates():
+    found = decayed(
+        Recognizer(Encoder()),
+        layer_decay_rate=.5,
+        custom_keys={'embed': dict(lr_mult=2.)})
+    assert found['backbone.embed.bias'][:2] == pytest.approx((2.5e-4, .125))
+
+
+@pytest.mark.parametrize('paramwise, message', [
+    (dict(), 'needs paramwise_cfg=dict(layer_decay_rate='),
+    (dict(layer_decay_rate=0), 'layer_decay_rate=0 must be'),
+    (dict(layer_decay_rate=8), 'layer_decay_rate=8 must be'),
+    (dict(layer_decay_rate=.8, layer_of={'encoder_norm': -2}),
+     "no parameter begins with 'encoder_norm'"),
+])
+def test_bad_layer_decay(paramwise, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        decayed(Recognizer(Encoder()), **paramwise)
+
+
+def test_a_backbone_that_does_not_know_its_layers():
+    with pytest.raises(AttributeError, match='Linear has no get_layer_depth'):
+        decayed(Recognizer(nn.Linear(4, 4)), layer_decay_rate=.8)
 
 
 def autocasting(model, **kwargs):

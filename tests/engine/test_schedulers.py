@@ -49,23 +49,23 @@ def rates(optimizer, scheduler, steps):
 
 
 @pytest.mark.parametrize('offset', [0, 1])
-@pytest.mark.parametrize('warmup, total, min_ratio', [
+@pytest.mark.parametrize('warmup, total, eta_min_ratio', [
     (2, 8, .01),
     (20, 30, .5),
     (0, 5, 0.),
     (1.5, 4, .1),
 ])
-def test_every_iteration(offset, warmup, total, min_ratio):
+def test_every_iteration(offset, warmup, total, eta_min_ratio):
     length = 7
     optimizer, scheduler = make(
         length,
         warmup=warmup,
         total=total,
-        min_ratio=min_ratio,
+        eta_min_ratio=eta_min_ratio,
         offset=offset)
     found = rates(optimizer, scheduler, (total + 2) * length)
     assert found == pytest.approx([
-        published((i + offset) / length, warmup, total, min_ratio * BASE)
+        published((i + offset) / length, warmup, total, eta_min_ratio * BASE)
         for i in range(len(found))
     ], abs=1e-15)
 
@@ -73,7 +73,7 @@ def test_every_iteration(offset, warmup, total, min_ratio):
 def test_landmarks():
     length, warmup, total = 10, 2, 6
     optimizer, scheduler = make(
-        length, warmup=warmup, total=total, min_ratio=.01)
+        length, warmup=warmup, total=total, eta_min_ratio=.01)
     found = rates(optimizer, scheduler, (total + 1) * length)
     assert found[0] == pytest.approx(BASE / 20)  # the first of 20 rungs
     assert found.index(max(found)) == warmup * length - 1
@@ -113,7 +113,7 @@ def test_by_epoch():
 
 @pytest.mark.parametrize('done', [3, 10, 25])
 def test_a_saved_state_continues(done):
-    settings = dict(epoch_length=5, warmup=2, total=8, min_ratio=.01)
+    settings = dict(epoch_length=5, warmup=2, total=8, eta_min_ratio=.01)
     expected = rates(*make(**settings), 40)
     optimizer, scheduler = make(**settings)
     rates(optimizer, scheduler, done)
@@ -157,7 +157,7 @@ def test_a_run_that_stops_before_the_end_of_its_schedule(tmp_path):
             type='WarmupCosineLR',
             warmup=1,
             total=4,
-            min_ratio=.01,
+            eta_min_ratio=.01,
             convert_to_iter_based=True),
         custom_hooks=[spy],
         default_scope='mmaction',
@@ -178,7 +178,7 @@ def test_the_public_code_of_the_mae_family():
     iterations = np.rint(epochs * length).astype(int)
     np.testing.assert_allclose(iterations / length, epochs)
     optimizer, scheduler = make(
-        length, warmup=20, total=400, min_ratio=.5, offset=0)
+        length, warmup=20, total=400, eta_min_ratio=.5, offset=0)
     found = np.array(rates(optimizer, scheduler, iterations.max() + 1))
     np.testing.assert_allclose(found[iterations], expected, atol=1e-12)
 

@@ -13,7 +13,7 @@ train_pipeline = [
         min_frames=16),
     dict(type='PoseRandomRotate', theta=(0., 0., 1.57)),
     dict(type='PoseRandomScale', scale=0.15),
-    dict(type='GenSkeFeat', feats=['j']),
+    dict(type='PoseGenSkeFeat', layout='ntu25', feats=['j']),
     dict(type='FormatGCNInput', num_person=2),
     dict(
         type='PackActionInputs',
@@ -26,6 +26,11 @@ val_pipeline = [
     dict(t, p_interval=(0.95, ))
     if t['type'] == 'PoseTemporalCropResize' else t for t in train_pipeline
     if t['type'] not in augmentations
+]
+# Ten random crops, whose scores the head averages.
+multi_clip_pipeline = [
+    dict(t, p_interval=(0.5, 1.0), num_clips=10)
+    if t['type'] == 'PoseTemporalCropResize' else t for t in val_pipeline
 ]
 
 train_dataloader = dict(

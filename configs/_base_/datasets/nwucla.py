@@ -19,7 +19,7 @@ train_pipeline = [
     dict(type='PoseRandomScale', scale=0.15),
     dict(type='PoseRandomShear', shear=0.15),
     dict(type='PoseRandomFlip', prob=0.5, layout='kinect20'),
-    dict(type='GenSkeFeat', feats=['j']),
+    dict(type='PoseGenSkeFeat', layout='kinect20', feats=['j']),
     dict(type='FormatGCNInput', num_person=1),
     dict(
         type='PackActionInputs',
@@ -31,6 +31,11 @@ val_pipeline = [
     dict(t, p_interval=(0.95, ))
     if t['type'] == 'PoseTemporalCropResize' else t for t in train_pipeline
     if t['type'] not in augmentations
+]
+# Ten random crops, whose scores the head averages.
+multi_clip_pipeline = [
+    dict(t, p_interval=(0.5, 1.0), num_clips=10)
+    if t['type'] == 'PoseTemporalCropResize' else t for t in val_pipeline
 ]
 
 train_dataloader = dict(

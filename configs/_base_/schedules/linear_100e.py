@@ -8,10 +8,11 @@ param_scheduler = dict(
     type='WarmupCosineLR',
     warmup=0,
     total=100,
-    min_ratio=0.,
+    eta_min_ratio=0.,
     offset=0,
     convert_to_iter_based=True)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=100)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=256)
+sync_bn = 'torch'

@@ -15,7 +15,7 @@ param_scheduler = dict(
     type='WarmupCosineLR',
     warmup=20,
     total=800,
-    min_ratio=0.01,
+    eta_min_ratio=0.01,
     convert_to_iter_based=True)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=600)
 auto_scale_lr = dict(enable=False, base_batch_size=128)

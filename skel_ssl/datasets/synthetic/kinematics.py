@@ -25,6 +25,12 @@ from skel_ssl.datasets.layouts import NTU25
 NUM_JOINTS = NTU25.num_joints
 JOINT = {name: index for index, name in enumerate(NTU25.joints)}
 ANKLES = (JOINT['left ankle'], JOINT['right ankle'])
+# (joint, the joint that carries it), from the spine base outwards. The bones
+# of the layout run inwards to the spine shoulder instead.
+CHAIN = ((1, 0), (20, 1), (2, 20), (3, 2), (4, 20), (5, 4), (6, 5), (7, 6),
+         (8, 20), (9, 8), (10, 9), (11, 10), (12, 0), (13, 12), (14, 13),
+         (15, 14), (16, 0), (17, 16), (18, 17), (19, 18), (21, 7), (22, 7),
+         (23, 11), (24, 11))
 
 # Joint: length of the bone that ends there, as a share of the stature, and
 # where that bone points at rest. A right limb stands for both sides.
@@ -150,7 +156,7 @@ def forward_kinematics(angles: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     turns = joint_rotations(angles)
     offsets = lengths[:, None] * REST_DIRECTIONS
     points = np.zeros(angles.shape)
-    for joint, parent in NTU25.bones:  # listed from the root outwards
+    for joint, parent in CHAIN:
         bone = turns[:, parent] @ offsets[joint]
         points[:, joint] = points[:, parent] + bone
         turns[:, joint] = turns[:, parent] @ turns[:, joint]

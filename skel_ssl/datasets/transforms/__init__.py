@@ -10,9 +10,10 @@ from .augment import (
 from .base import PoseTransform
 from .masking import MotionAwareTubeMask, RandomMask
 from .normalize import PosePreNormalize3D
+from .streams import PoseGenSkeFeat
 
 __all__ = [
-    'MotionAwareTubeMask', 'RandomMask',
+    'MotionAwareTubeMask', 'RandomMask', 'PoseGenSkeFeat',
     'PoseJitter', 'PosePreNormalize3D', 'PoseRandomFlip', 'PoseRandomRotate',
     'PoseRandomScale', 'PoseRandomShear', 'PoseTemporalCropResize',
     'PoseTransform'

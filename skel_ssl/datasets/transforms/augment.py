@@ -215,7 +215,9 @@ class PoseTemporalCropResize(PoseTransform):
       both ends, nothing is drawn.
 
     Then see :func:`geometry.resize_frames`. Write it in place of frame
-    sampling; MMAction2's ``PoseDecode`` is not needed.
+    sampling; MMAction2's ``PoseDecode`` is not needed. Several crops, each
+    drawn on its own, lie one after the other in time, as
+    ``FormatGCNInput`` takes them.
 
     Required Keys:
 
@@ -226,12 +228,17 @@ class PoseTemporalCropResize(PoseTransform):
         - keypoint
         - total_frames
 
+    Added Keys:
+
+        - num_clips
+
     Args:
-        clip_len (int): Number of frames of the result.
+        clip_len (int): Number of frames that a crop is stretched to.
         p_interval (Sequence[float]): Two shares in (0, 1], the smaller one
             first: random crop. One share: centre crop.
         min_frames (int): The least number of frames of a random crop; a clip
             with fewer is used whole. A centre crop has no such limit.
+        num_clips (int): Number of random crops; 1 for a centre crop.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -242,18 +249,26 @@ class PoseTemporalCropResize(PoseTransform):
     def __init__(self,
                  clip_len: int,
                  p_interval: Sequence[float] = (0.5, 1.0),
-                 min_frames: int = 64) -> None:
-        if clip_len < 1 or min_frames < 1:
-            raise ValueError(f'clip_len={clip_len} and min_frames='
-                             f'{min_frames} must be 1 or more')
+                 min_frames: int = 64,
+                 num_clips: int = 1) -> None:
+        if clip_len < 1 or min_frames < 1 or num_clips < 1:
+            raise ValueError(
+                f'clip_len={clip_len}, min_frames={min_frames} and num_clips='
+                f'{num_clips} must be 1 or more')
         shares = tuple(p_interval)
         if len(shares) not in (1, 2) or not (0 < shares[0] <= shares[-1] <= 1):
             raise ValueError(
                 f'p_interval={p_interval!r} must be (smallest, largest), or '
                 '(share, ) for a centre crop, each above 0 and at most 1')
+        if num_clips > 1 and len(shares) == 1:
+            raise ValueError(
+                f'num_clips={num_clips} centre crops would all be the same: '
+                'give p_interval=(smallest, largest) for random crops, or '
+                'num_clips=1')
         self.clip_len = clip_len
         self.p_interval = shares
         self.min_frames = min_frames
+        self.num_clips = num_clips
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Crop and resize a clip.
@@ -262,18 +277,24 @@ class PoseTemporalCropResize(PoseTransform):
             results (dict): The clip; ``keypoint`` is (M, T, V, C).
 
         Returns:
-            dict: The same dict; ``keypoint`` is (M, clip_len, V, C), float64
-            if it was, otherwise float32. An all-zero clip stays so.
+            dict: The same dict; ``keypoint`` is
+            (M, num_clips * clip_len, V, C), float64 if it was, otherwise
+            float32. An all-zero clip stays so.
 
         Raises:
             ValueError: See :meth:`read_keypoint`.
         """
         keypoint = self.read_keypoint(results)
         dtype = np.result_type(keypoint, np.float32)
-        start, stop = self._crop(_num_frames(keypoint))
-        crop = keypoint[:, start:stop].astype(dtype, copy=False)
-        results['keypoint'] = geometry.resize_frames(crop, self.clip_len)
-        results['total_frames'] = self.clip_len
+        num_frames = _num_frames(keypoint)
+        clips = []
+        for _ in range(self.num_clips):
+            start, stop = self._crop(num_frames)
+            crop = keypoint[:, start:stop].astype(dtype, copy=False)
+            clips.append(geometry.resize_frames(crop, self.clip_len))
+        results['keypoint'] = np.concatenate(clips, axis=1)
+        results['total_frames'] = self.num_clips * self.clip_len
+        results['num_clips'] = self.num_clips
         return results
 
     def _crop(self, num_frames: int) -> Tuple[int, int]:

@@ -1,4 +1,10 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from .collapse_monitor_hook import CollapsedError, CollapseMonitorHook
 from .ema_teacher_hook import EMATeacherHook
+from .online_knn_hook import OnlineKNNHook
+from .same_data_hook import SameDataHook
 
-__all__ = ['EMATeacherHook']
+__all__ = [
+    'CollapseMonitorHook', 'CollapsedError', 'EMATeacherHook', 'OnlineKNNHook',
+    'SameDataHook'
+]

@@ -1,5 +1,8 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from .finetune_head import FineTuneHead
 from .probe_heads import FeatureReadoutHead, LinearProbeHead
 from .regression_head import RegressionHead
 
-__all__ = ['FeatureReadoutHead', 'LinearProbeHead', 'RegressionHead']
+__all__ = [
+    'FeatureReadoutHead', 'FineTuneHead', 'LinearProbeHead', 'RegressionHead'
+]

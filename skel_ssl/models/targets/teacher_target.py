@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Contextualised features of a moving-average teacher as targets."""
-from typing import List, Optional
+from typing import List, NamedTuple, Optional
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +44,22 @@ def normalise_layers(layers: List[Tensor],
     return F.layer_norm(mean, mean.shape[-1:]) if final_norm else mean
 
 
+class TeacherView(NamedTuple):
+    """What a teacher sees, all float32.
+
+    Attributes:
+        target (Tensor): ``(P, L, D)``, what is to be predicted.
+        raw (Tensor): ``(P, L, D)``, the mean of the same layers without any
+            normalisation. Normalised targets vary whatever happens, so these
+            are what shows a collapse.
+        feature (Tensor): ``(P, D)``, the mean over tokens of the teacher's
+            output.
+    """
+    target: Tensor
+    raw: Tensor
+    feature: Tensor
+
+
 @MODELS.register_module()
 class TeacherTarget(BaseModule):
     """What an EMA teacher sees on the unmasked clip (Skeleton2vec).
@@ -80,8 +96,29 @@ class TeacherTarget(BaseModule):
         self.teacher = EMATeacher(backbone)
 
     @torch.no_grad()
+    def layers(self, persons: Tensor) -> List[Tensor]:
+        """The teacher's last ``top_k`` blocks: ``(P, S * V, D)`` each."""
+        return self.teacher.module.hidden_states(persons)[-self.top_k:]
+
+    @torch.no_grad()
     def forward(self, persons: Tensor) -> Tensor:
         """``(P, T, V, C)`` to targets ``(P, S * V, D)``, float32."""
-        layers = self.teacher.module.hidden_states(persons)[-self.top_k:]
-        with torch.autocast(persons.device.type, enabled=False):
+        return self._normalise(self.layers(persons))
+
+    @torch.no_grad()
+    def inspect(self, persons: Tensor) -> TeacherView:
+        """The target and what it is made of, in one pass of the teacher.
+
+        Args:
+            persons (Tensor): ``(P, T, V, C)``.
+        """
+        layers = self.layers(persons)
+        output = self.teacher.module.norm(layers[-1])
+        return TeacherView(
+            target=self._normalise(layers),
+            raw=sum(hidden.float() for hidden in layers) / len(layers),
+            feature=output.float().mean(1))
+
+    def _normalise(self, layers: List[Tensor]) -> Tensor:
+        with torch.autocast(layers[0].device.type, enabled=False):
             return normalise_layers(layers, self.layer_norm, self.final_norm)

@@ -1,0 +1,13 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+_base_ = [
+    '../../_base_/default_runtime.py', '../../_base_/datasets/ntu120_xset.py',
+    '../../_base_/models/skel2vec_encoder.py',
+    '../../_base_/models/finetune.py',
+    '../../_base_/schedules/skel2vec_finetune.py'
+]
+model = dict(
+    backbone=_base_.encoder, cls_head=dict(num_classes=_base_.classes))
+train_dataloader = dict(batch_size=48)
+# A third of the usual rate, down to the same 1e-5.
+optim_wrapper = dict(optimizer=dict(lr=1e-4))
+param_scheduler = dict(eta_min_ratio=0.1)

@@ -1,0 +1,13 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+_base_ = [
+    '../../_base_/default_runtime.py', '../../_base_/datasets/ntu60_xview.py',
+    '../../_base_/models/skel2vec_encoder.py',
+    '../../_base_/models/finetune.py',
+    '../../_base_/schedules/skel2vec_finetune.py'
+]
+model = dict(
+    backbone=_base_.encoder, cls_head=dict(num_classes=_base_.classes))
+train_dataloader = dict(batch_size=48)
+# 120 epochs down to 5e-6.
+param_scheduler = dict(total=120, eta_min_ratio=1 / 60)
+train_cfg = dict(max_epochs=120)

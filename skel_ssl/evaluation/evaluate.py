@@ -1,0 +1,178 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""Evaluate a frozen encoder under all protocols, beside its floors."""
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from rich.progress import Progress
+
+from .collapse import collapsed, diagnose_features
+from .encoders import FLOORS, Encoder, make_encoders
+from .feature_cache import FeatureCache
+from .feature_source import FeatureSource
+from .features import FeatureSet
+from .frozen import PROTOCOLS, FrozenEvaluator, Scores, Settings
+
+# Enough clips for the diagnostics; the singular values of more cost more
+# than all the rest.
+NUM_DIAGNOSED = 2048
+
+
+@dataclass
+class Run:
+    """Figures of one encoder with one read-out.
+
+    Args:
+        encoder (Encoder): The encoder.
+        readout (str): The read-out.
+        scores (Scores): The figures.
+        diagnostics (dict): See :func:`diagnose_features`.
+    """
+    encoder: Encoder
+    readout: str
+    scores: Scores
+    diagnostics: Dict[str, float]
+
+
+@dataclass
+class Evaluation:
+    """Everything that an evaluation found.
+
+    Args:
+        runs (list[Run]): The figures.
+        data (dict): The data sets: files, hashes, splits, numbers.
+        settings (Settings): Of the protocols.
+        protocols (list[str]): What was asked for.
+        persons (str): The person pooling.
+        warnings (list[str]): What a reader of the figures must know.
+    """
+    runs: List[Run]
+    data: Dict[str, Any]
+    settings: Settings
+    protocols: List[str]
+    persons: str
+    warnings: List[str]
+
+
+def evaluate_frozen(cfg: Config,
+                    checkpoints: Sequence[str],
+                    protocols: Sequence[str] = PROTOCOLS,
+                    readouts: Sequence[str] = ('mean', ),
+                    persons: str = 'valid',
+                    floors: Sequence[str] = FLOORS,
+                    settings: Optional[Settings] = None,
+                    prefix: Optional[str] = None,
+                    cache: Optional[FeatureCache] = None,
+                    num_workers: int = 0,
+                    progress: Optional[Progress] = None) -> Evaluation:
+    """Run the protocols of a frozen encoder on cached features.
+
+    Args:
+        cfg (Config): A recognizer over the encoder, with training and test
+            data: a config of ``configs/benchmarks/linear``, or any of
+            MMAction2's for a skeleton backbone.
+        checkpoints (Sequence[str]): Pre-trained weights; several if it was
+            pre-trained with several seeds.
+        protocols (Sequence[str]): ``'linear'``, ``'knn'``, ``'retrieval'``,
+            ``'semi'``.
+        readouts (Sequence[str]): See :func:`pool_tokens`.
+        persons (str): ``'valid'`` or ``'all'``.
+        floors (Sequence[str]): ``'raw'``, ``'random'``.
+        settings (Settings, optional): Of the protocols.
+        prefix (str, optional): See :func:`load_pretrained`.
+        cache (FeatureCache, optional): Where features are kept.
+        num_workers (int): Processes that load clips.
+        progress (Progress, optional): Shows how far it is.
+
+    Returns:
+        Evaluation: The figures; :func:`skel_ssl.evaluation.report.make_table`
+        shows them.
+
+    Raises:
+        ValueError: If something asked for does not exist or fits nothing.
+    """
+    settings = settings or Settings()
+    for name, chosen, known in (('protocols', protocols, PROTOCOLS),
+                                ('floors', floors, FLOORS)):
+        unknown = sorted(set(chosen) - set(known))
+        if unknown:
+            raise ValueError(f'{name}: there is no {unknown[0]!r}; choose of '
+                             f'{known}')
+    progress = progress or Progress(disable=True)
+    encoders = make_encoders(cfg, checkpoints, floors, settings.seeds, persons,
+                             prefix)
+    source = FeatureSource(cfg, persons, cache, num_workers)
+    evaluator = FrozenEvaluator(settings, source.device)
+    runs: List[Run] = []
+    for encoder in encoders:
+        # Raw coordinates have a classic read-out of their own.
+        flat = ['flat'] * (encoder.kind == 'raw' and 'flat' not in readouts)
+        train, test = (
+            source.features(encoder, part, [*readouts, *flat], progress)
+            for part in ('train', 'test'))
+        for readout in [*readouts, *flat]:
+            asked = [
+                p for p in protocols
+                if readout not in flat or p in ('knn', 'retrieval')
+            ]
+            seeds = encoder.probe_seeds or range(settings.seeds)
+            bar = progress.add_task(
+                f'{encoder.kind}, {readout}',
+                total=evaluator.num_steps(asked, len(seeds)))
+            scores = evaluator.run(
+                train[readout],
+                test[readout],
+                asked,
+                seeds,
+                on_step=lambda bar=bar: progress.advance(bar))
+            progress.remove_task(bar)
+            runs.append(
+                Run(encoder, readout, scores, diagnose(test[readout])))
+        clips = train[readout], test[readout]
+    for part, found in zip(('train', 'test'), clips):
+        source.data[part].update(
+            num_clips=len(found),
+            num_classes=len(np.unique(found.labels)),
+            num_subjects=len(set(found.subjects.tolist()) - {''}))
+    return Evaluation(runs, source.data, settings, list(protocols), persons,
+                      warnings_of(runs, *clips))
+
+
+def diagnose(clips: FeatureSet) -> Dict[str, float]:
+    """Figures of collapse, see :func:`diagnose_features`."""
+    step = -(-len(clips) // NUM_DIAGNOSED)
+    return diagnose_features(torch.from_numpy(clips.features[::step]))
+
+
+def warnings_of(runs: Sequence[Run], train: FeatureSet,
+                test: FeatureSet) -> List[str]:
+    """What a reader of the figures must know.
+
+    Args:
+        runs (Sequence[Run]): The figures.
+        train (FeatureSet): Training clips, of any encoder.
+        test (FeatureSet): Test clips, likewise.
+    """
+    warnings = []
+    for run in runs:
+        reason = collapsed(run.diagnostics)
+        if run.encoder.kind == 'pretrained' and reason:
+            warnings.append(
+                f'COLLAPSED: {run.encoder.about["checkpoint"]}, read-out '
+                f'{run.readout!r}: {reason}')
+    absent = np.setdiff1d(test.labels, train.labels)
+    if len(absent):
+        lost = int(np.isin(test.labels, absent).sum())
+        warnings.append(
+            f'classes {absent.tolist()} have no training clip: their {lost} '
+            'test clips count as wrong in every protocol')
+    probes = [r.scores.notes['linear'] for r in runs
+              if 'linear' in r.scores.notes]
+    if any(p.get('held_out_by') == 'clip' for p in probes):
+        warnings.append(
+            'the subjects of the training clips are unknown (no "subject" in '
+            'the annotations, no known kind of name), or there is but one: '
+            'the learning rate was chosen on held-out clips, not subjects')
+    return warnings

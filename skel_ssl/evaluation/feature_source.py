@@ -1,0 +1,163 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""Features of a config's data sets, from a cache where they are there."""
+import copy
+import os.path as osp
+from typing import Dict, Optional, Sequence, Tuple
+
+import mmaction
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from rich.progress import Progress
+from torch import nn
+
+import skel_ssl
+from skel_ssl.registry import DATASETS, MODELS
+
+from .encoders import Encoder
+from .feature_cache import FeatureCache, hash_file, hash_object
+from .features import FeatureSet, extract_features
+
+
+def evaluation_datasets(cfg: Config) -> Tuple[dict, dict]:
+    """Configs of the training and the test clips, without augmentation.
+
+    Both get the pipeline of ``val_dataloader`` (``test_dataloader`` if there
+    is none); wrappers that repeat the training set are taken off.
+
+    Raises:
+        ValueError: If the config has no training set, or neither of the
+            others.
+    """
+    test = cfg.get('val_dataloader') or cfg.get('test_dataloader')
+    train = cfg.get('train_dataloader')
+    if not train or not test:
+        missing = 'train_dataloader' if not train else 'val_dataloader'
+        raise ValueError(
+            f'{cfg.filename} has no {missing}: evaluate with a config that '
+            'trains and tests a recognizer on the same encoder, such as one '
+            'of configs/benchmarks/linear')
+    # Written out, so that nothing is shared with the config.
+    test = copy.deepcopy(dict(test['dataset']))
+    train = copy.deepcopy(dict(train['dataset']))
+    while 'dataset' in train and 'pipeline' not in train:
+        train = dict(train['dataset'])
+    train.update(pipeline=copy.deepcopy(test['pipeline']), test_mode=True)
+    return train, test
+
+
+def hash_data(dataset: dict) -> str:
+    """SHA-256 of the annotation file of a data set's config."""
+    path = dataset['ann_file']
+    root = dataset.get('data_root') or ''
+    if not osp.isabs(path) and osp.isfile(osp.join(root, path)):
+        path = osp.join(root, path)
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'there is no data file {path}: data/README.md says where it '
+            'comes from; SKEL_DATA names another folder')
+    return hash_file(path)
+
+
+class FeatureSource:
+    """Gives the features of encoders, from the cache where it has them.
+
+    Args:
+        cfg (Config): Config of a recognizer and its data.
+        persons (str): ``'valid'`` or ``'all'``.
+        cache (FeatureCache, optional): None extracts anew each time.
+        num_workers (int): Processes that load clips.
+        batch_size (int): Clips in a batch.
+    """
+
+    def __init__(self,
+                 cfg: Config,
+                 persons: str = 'valid',
+                 cache: Optional[FeatureCache] = None,
+                 num_workers: int = 0,
+                 batch_size: int = 64) -> None:
+        init_default_scope(cfg.get('default_scope', 'mmaction'))
+        self.cache = cache
+        self.persons = persons
+        self.device = get_device()
+        self._how = dict(num_workers=num_workers, batch_size=batch_size)
+        self._preprocessor_cfg = cfg.model.get(
+            'data_preprocessor', dict(type='ActionDataPreprocessor'))
+        configs = dict(zip(('train', 'test'), evaluation_datasets(cfg)))
+        self.data = {
+            part: dict(
+                ann_file=x['ann_file'],
+                split=x.get('split'),
+                sha256=hash_data(x))
+            for part, x in configs.items()
+        }
+        self._configs = configs
+        self._datasets: Dict[str, BaseDataset] = {}
+        self._preprocessor: Optional[nn.Module] = None
+
+    def dataset(self, part: str) -> BaseDataset:
+        """The data set of a part, read when it is first needed."""
+        if part not in self._datasets:
+            self._datasets[part] = DATASETS.build(self._configs[part])
+        return self._datasets[part]
+
+    def key(self, encoder: Encoder, part: str, readout: str) -> dict:
+        """All that a feature set depends on."""
+        where = ('ann_file', 'data_root', 'type')
+        config = {k: v for k, v in self._configs[part].items()
+                  if k not in where}
+        return dict(
+            encoder.key,
+            data=self.data[part]['sha256'],
+            dataset=hash_object(config),
+            preprocessor=hash_object(self._preprocessor_cfg),
+            readout=readout,
+            persons=self.persons,
+            versions=[skel_ssl.__version__, mmaction.__version__])
+
+    def features(self, encoder: Encoder, part: str, readouts: Sequence[str],
+                 progress: Progress) -> Dict[str, FeatureSet]:
+        """Features of one encoder for some read-outs.
+
+        Args:
+            encoder (Encoder): The encoder.
+            part (str): ``'train'`` or ``'test'``.
+            readouts (Sequence[str]): See :func:`pool_tokens`.
+            progress (Progress): Shows how far it is.
+        """
+        keys = {r: self.key(encoder, part, r) for r in readouts}
+        found: Dict[str, FeatureSet] = {}
+        if self.cache is not None:
+            cached = {r: self.cache.load(key) for r, key in keys.items()}
+            found = {r: x for r, x in cached.items() if x is not None}
+        missing = [r for r in readouts if r not in found]
+        if missing:
+            made = self._extract(encoder, part, missing, progress)
+            found.update(made)
+            if self.cache is not None:
+                for readout, features in made.items():
+                    self.cache.save(keys[readout], features)
+        return found
+
+    def _extract(self, encoder: Encoder, part: str, readouts: Sequence[str],
+                 progress: Progress) -> Dict[str, FeatureSet]:
+        dataset = self.dataset(part)
+        if self._preprocessor is None:
+            self._preprocessor = MODELS.build(self._preprocessor_cfg).to(
+                self.device)
+        encode = encoder.encode
+        if isinstance(encode, nn.Module):
+            encode.to(self.device)
+        bar = progress.add_task(
+            f'{encoder.kind} features, {part}', total=len(dataset))
+        made = extract_features(
+            dataset,
+            encode,
+            self._preprocessor,
+            readouts,
+            self.persons,
+            on_batch=lambda n: progress.advance(bar, n),
+            **self._how)
+        progress.remove_task(bar)
+        return made

@@ -1,0 +1,198 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""The protocols of a frozen encoder, on features that are already there."""
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from skel_ssl.datasets.few_labels import choose_few_labels, hash_clips
+
+from .features import FeatureSet
+from .linear_probe import (
+    LEARNING_RATES,
+    choose_learning_rate,
+    hold_out,
+    probe_accuracy,
+    train_probes,
+)
+from .neighbours import evaluate_neighbours
+
+PROTOCOLS = ('linear', 'knn', 'retrieval', 'semi')
+# Changes when a change of the code changes figures.
+PROTOCOL_VERSION = 'frozen/1'
+
+
+@dataclass
+class Settings:
+    """What the protocols can be asked.
+
+    Args:
+        seeds (int): Runs of the linear probe, with seeds 0, 1, ...
+        learning_rates (Sequence[float]): Grid of the linear probe; one rate
+            is taken as it is.
+        epochs (int): Epochs of a probe.
+        batch_size (int): Clips in a batch of a probe.
+        ks (Sequence[int]): Numbers of neighbours.
+        temperature (float, optional): Of the neighbours' votes; None counts
+            heads.
+        ratios (Sequence[float]): Shares of the labels.
+        subsets (int): Few-label subsets 0, 1, ... of each share.
+        semi_learning_rate (float): Of the few-label probes: too few labels
+            are left to choose one.
+    """
+    seeds: int = 3
+    learning_rates: Sequence[float] = LEARNING_RATES
+    epochs: int = 100
+    batch_size: int = 256
+    ks: Sequence[int] = (1, 20)
+    temperature: Optional[float] = 0.07
+    ratios: Sequence[float] = (0.01, 0.05, 0.1)
+    subsets: int = 5
+    semi_learning_rate: float = 0.1
+
+
+@dataclass
+class Scores:
+    """Figures of one encoder with one read-out.
+
+    Args:
+        values (dict[str, list[float]]): For each metric, one value a run,
+            between 0 and 1.
+        notes (dict[str, Any]): How they came about: learning rates, hashes
+            of few-label subsets.
+    """
+    values: Dict[str, List[float]] = field(default_factory=dict)
+    notes: Dict[str, Any] = field(default_factory=dict)
+
+    def add(self, name: str, value: float) -> None:
+        self.values.setdefault(name, []).append(float(value))
+
+
+class FrozenEvaluator:
+    """Runs protocols on the features of a training and a test set.
+
+    The test set is read once for each figure and never to choose anything:
+    the learning rate comes from held-out subjects of the training set, and
+    the weights from the last epoch.
+
+    Args:
+        settings (Settings): What to do.
+        device (str): Where to compute.
+    """
+
+    def __init__(self, settings: Settings, device: str = 'cpu') -> None:
+        self.settings = settings
+        self.device = device
+
+    def run(self,
+            train: FeatureSet,
+            test: FeatureSet,
+            protocols: Sequence[str],
+            seeds: Sequence[int],
+            on_step: Callable[[], None] = lambda: None) -> Scores:
+        """Run protocols.
+
+        Args:
+            train (FeatureSet): The training set: gallery and labels.
+            test (FeatureSet): The test set.
+            protocols (Sequence[str]): Of ``PROTOCOLS``.
+            seeds (Sequence[int]): Seeds of the linear probe.
+            on_step (Callable): Called after every epoch of a probe, and once
+                for the neighbours; see :meth:`num_steps`.
+
+        Returns:
+            Scores: The figures.
+        """
+        x, y = self._tensors(train)
+        test_x, test_y = self._tensors(test)
+        classes = int(max(train.labels.max(), test.labels.max())) + 1
+        scores = Scores()
+        data = (x, y, test_x, test_y, classes)
+        if 'linear' in protocols:
+            self._linear(scores, train, data, seeds, on_step)
+        if 'knn' in protocols or 'retrieval' in protocols:
+            found = evaluate_neighbours(
+                x,
+                y,
+                test_x,
+                test_y,
+                ks=self.settings.ks if 'knn' in protocols else (),
+                temperature=self.settings.temperature,
+                retrieval='retrieval' in protocols)
+            for name, value in found.items():
+                scores.add(name, value)
+            on_step()
+        if 'semi' in protocols:
+            self._semi(scores, train, data, on_step)
+        return scores
+
+    def num_steps(self, protocols: Sequence[str], num_seeds: int) -> int:
+        """How often :meth:`run` calls ``on_step``."""
+        settings = self.settings
+        steps = int('knn' in protocols or 'retrieval' in protocols)
+        if 'linear' in protocols:
+            searched = len(settings.learning_rates) > 1
+            steps += settings.epochs * (num_seeds + searched)
+        if 'semi' in protocols:
+            steps += settings.epochs * len(settings.ratios) * settings.subsets
+        return steps
+
+    def _tensors(self, clips: FeatureSet) -> List[Tensor]:
+        arrays = (clips.features, clips.labels)
+        return [torch.from_numpy(a).to(self.device) for a in arrays]
+
+    def _linear(self, scores: Scores, train: FeatureSet, data: tuple,
+                seeds: Sequence[int], on_step: Callable[[], None]) -> None:
+        x, y, test_x, test_y, classes = data
+        settings = self.settings
+        how = dict(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            on_epoch=on_step)
+        rate = settings.learning_rates[0]
+        note: Dict[str, Any] = {}
+        if len(settings.learning_rates) > 1:
+            split = hold_out(train.labels, train.subjects)
+            rate, tried = choose_learning_rate(
+                x, y, classes, split, settings.learning_rates, **how)
+            note = dict(
+                validation_accuracy={str(k): v for k, v in tried.items()},
+                held_out_by=split.by,
+                held_out_subjects=split.subjects,
+                held_out_clips=len(split.held_out),
+                on_the_edge=rate in (min(tried), max(tried)))
+        scores.notes['linear'] = dict(learning_rate=rate, **note)
+        for seed in seeds:
+            probes = train_probes(x, y, classes, [rate], seed=seed, **how)
+            scores.add('linear', probe_accuracy(probes, test_x, test_y)[0])
+            scores.add('linear_top5',
+                       probe_accuracy(probes, test_x, test_y, topk=5)[0])
+
+    def _semi(self, scores: Scores, train: FeatureSet, data: tuple,
+              on_step: Callable[[], None]) -> None:
+        x, y, test_x, test_y, classes = data
+        settings = self.settings
+        names, labels = train.names.tolist(), train.labels.tolist()
+        for ratio in settings.ratios:
+            subsets = []
+            for subset in range(settings.subsets):
+                kept = choose_few_labels(names, labels, ratio, subset)
+                chosen = torch.tensor(kept, device=x.device)
+                probes = train_probes(
+                    x[chosen],
+                    y[chosen],
+                    classes, [settings.semi_learning_rate],
+                    seed=subset,
+                    epochs=settings.epochs,
+                    batch_size=settings.batch_size,
+                    on_epoch=on_step)
+                scores.add(f'semi_{100 * ratio:g}',
+                           probe_accuracy(probes, test_x, test_y)[0])
+                subsets.append(
+                    dict(
+                        subset=subset,
+                        num_clips=len(kept),
+                        sha256=hash_clips([names[i] for i in kept])))
+            scores.notes[f'semi_{100 * ratio:g}'] = dict(
+                learning_rate=settings.semi_learning_rate, subsets=subsets)

@@ -1,0 +1,211 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""The linear probe on features that are already there."""
+import warnings
+from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from torch import Tensor, nn
+
+from skel_ssl.engine.schedulers import warmup_cosine
+
+LEARNING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
+
+
+class LinearProbes(nn.Module):
+    """Several probes over one batch norm: BN without affine, then linear.
+
+    Args:
+        in_channels (int): Width of the features, D.
+        num_classes (int): Number of classes, C.
+        num_probes (int): Number of probes, R; all start alike.
+        generator (torch.Generator): Draws the start.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, num_probes: int,
+                 generator: torch.Generator) -> None:
+        super().__init__()
+        start = torch.empty(num_classes, in_channels)
+        nn.init.trunc_normal_(start, std=0.01, generator=generator)
+        self.norm = nn.BatchNorm1d(in_channels, eps=1e-6, affine=False)
+        self.weights = nn.ParameterList(start.clone()
+                                        for _ in range(num_probes))
+        self.biases = nn.ParameterList(
+            torch.zeros(num_classes) for _ in range(num_probes))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(n, D)`` features to ``(n, R, C)`` logits."""
+        # All probes in one product: they share what is read.
+        logits = F.linear(
+            self.norm(features), torch.cat(list(self.weights)),
+            torch.cat(list(self.biases)))
+        return logits.unflatten(1, (len(self.weights), -1))
+
+
+def train_probes(features: Tensor,
+                 labels: Tensor,
+                 num_classes: int,
+                 learning_rates: Sequence[float],
+                 seed: int = 0,
+                 epochs: int = 100,
+                 batch_size: int = 256,
+                 on_epoch: Callable[[], None] = lambda: None) -> LinearProbes:
+    """Train one probe for each learning rate, side by side.
+
+    SGD with momentum 0.9, no weight decay, cosine to 0 in each iteration, no
+    warm-up; the weights after the last epoch are the result.
+
+    Args:
+        features (Tensor): ``(n, D)``.
+        labels (Tensor): ``(n,)``.
+        num_classes (int): Number of classes.
+        learning_rates (Sequence[float]): Absolute rates.
+        seed (int): Of the start and of the order of the clips.
+        epochs (int): Number of epochs.
+        batch_size (int): Clips in a batch.
+        on_epoch (Callable): Called after every epoch.
+
+    Returns:
+        LinearProbes: In eval mode.
+
+    Raises:
+        ValueError: If there are fewer than two clips, which batch norm
+            cannot standardise.
+    """
+    num_clips, width = features.shape
+    if num_clips < 2:
+        raise ValueError(f'a linear probe on {num_clips} clip(s): its batch '
+                         'norm needs two or more')
+    generator = torch.Generator().manual_seed(seed)
+    probes = LinearProbes(width, num_classes, len(learning_rates), generator)
+    probes = probes.to(features.device).train()
+    optimizer = torch.optim.SGD([
+        dict(params=[weight, bias], lr=lr) for weight, bias, lr in zip(
+            probes.weights, probes.biases, learning_rates)
+    ], lr=0.1, momentum=0.9)
+    # A last batch of one clip has no variance: it is left out.
+    rest = num_clips % batch_size == 1
+    steps = -(-num_clips // batch_size) - rest
+    for epoch in range(epochs):
+        order = torch.randperm(num_clips, generator=generator)
+        order = order.to(features.device)
+        for step in range(steps):
+            factor = warmup_cosine(epoch * steps + step, 0, epochs * steps, 0.)
+            for group, lr in zip(optimizer.param_groups, learning_rates):
+                group['lr'] = lr * factor
+            batch = order[step * batch_size:(step + 1) * batch_size]
+            logits = probes(features[batch])
+            # The sum keeps the probes apart: each has its own gradient.
+            target = labels[batch, None].expand(-1, len(learning_rates))
+            loss = F.cross_entropy(
+                logits.flatten(0, 1), target.flatten(),
+                reduction='sum') / len(batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        on_epoch()
+    return probes.eval()
+
+
+@torch.no_grad()
+def probe_accuracy(probes: LinearProbes,
+                   features: Tensor,
+                   labels: Tensor,
+                   topk: int = 1) -> Tensor:
+    """Accuracy of each probe, ``(R,)``.
+
+    Args:
+        probes (LinearProbes): Trained probes.
+        features (Tensor): ``(n, D)``.
+        labels (Tensor): ``(n,)``.
+        topk (int): The right class must be among so many.
+    """
+    hits = []
+    for x, y in zip(features.split(4096), labels.split(4096)):
+        logits = probes(x)
+        best = logits.topk(min(topk, logits.shape[2]), dim=2).indices
+        hits.append((best == y[:, None, None]).any(2))
+    return torch.cat(hits).double().mean(0)
+
+
+class ValidationSplit(NamedTuple):
+    """Indices of the training clips that are fitted, and those that are not.
+
+    Attributes:
+        fit (np.ndarray): Indices.
+        held_out (np.ndarray): Indices.
+        by (str): ``'subject'`` if nobody is on both sides, else ``'clip'``.
+        subjects (tuple[str]): Who is held out.
+    """
+    fit: np.ndarray
+    held_out: np.ndarray
+    by: str
+    subjects: Tuple[str, ...]
+
+
+def hold_out(labels: np.ndarray,
+             subjects: np.ndarray,
+             share: float = 0.2) -> ValidationSplit:
+    """Cut a validation split from the training set, by subject.
+
+    Args:
+        labels (np.ndarray): ``(n,)``.
+        subjects (np.ndarray): ``(n,)`` str; if one is empty (unknown), or
+            there is but one, clips are held out instead.
+        share (float): Share of the held-out clips, about.
+
+    Returns:
+        ValidationSplit: The same for the same clips.
+
+    Raises:
+        ValueError: If subjects are unknown and every class has one clip.
+    """
+    known = np.unique(subjects)
+    folds = max(round(1 / share), 2)
+    with warnings.catch_warnings():
+        # A class with fewer clips than folds is missing in some: no matter.
+        warnings.filterwarnings('ignore', message='The least populated class')
+        if len(known) > 1 and '' not in known:
+            splitter = StratifiedGroupKFold(min(folds, len(known)))
+            fit, held_out = next(splitter.split(labels, labels, subjects))
+            who = tuple(np.unique(subjects[held_out]).tolist())
+            return ValidationSplit(fit, held_out, 'subject', who)
+        largest = int(np.unique(labels, return_counts=True)[1].max())
+        if largest < 2:
+            raise ValueError(
+                f'no clip of the {len(labels)} can be held out to choose a '
+                'learning rate, since every class has but one: give one rate')
+        splitter = StratifiedKFold(min(folds, largest))
+        fit, held_out = next(splitter.split(labels, labels))
+        return ValidationSplit(fit, held_out, 'clip', ())
+
+
+def choose_learning_rate(features: Tensor,
+                         labels: Tensor,
+                         num_classes: int,
+                         split: ValidationSplit,
+                         learning_rates: Optional[Sequence[float]] = None,
+                         **kwargs) -> Tuple[float, Dict[float, float]]:
+    """Choose the learning rate on held-out training clips.
+
+    Args:
+        features (Tensor): ``(n, D)`` of the training set.
+        labels (Tensor): ``(n,)``.
+        num_classes (int): Number of classes.
+        split (ValidationSplit): See :func:`hold_out`.
+        learning_rates (Sequence[float], optional): The grid.
+        **kwargs: Passed to :func:`train_probes`.
+
+    Returns:
+        tuple[float, dict[float, float]]: The best one, the lowest of several
+        as good, and the accuracy of each.
+    """
+    rates = sorted(learning_rates or LEARNING_RATES)
+    probes = train_probes(features[split.fit], labels[split.fit], num_classes,
+                          rates, **kwargs)
+    accuracy = probe_accuracy(probes, features[split.held_out],
+                              labels[split.held_out])
+    best = int(accuracy.argmax())
+    return rates[best], dict(zip(rates, accuracy.tolist()))

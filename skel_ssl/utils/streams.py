@@ -1,0 +1,66 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""Choose the stream (joints, bones, motion) of a config's data."""
+from typing import Iterator, List
+
+from mmengine.config import Config
+
+from skel_ssl.datasets.transforms.streams import STREAMS
+
+_MAKERS = ('GenSkeFeat', 'PoseGenSkeFeat')
+
+
+def set_stream(cfg: Config, stream: str) -> None:
+    """Let every data loader of a config give one stream, in place.
+
+    ``feats`` of each ``GenSkeFeat`` and ``PoseGenSkeFeat`` becomes
+    ``[stream]``, also inside of wrappers of data sets; nothing else changes.
+
+    Args:
+        cfg (Config): With ``train_``, ``val_`` and ``test_dataloader``; those
+            that are None or missing are left alone.
+        stream (str): ``'j'``, ``'b'``, ``'jm'`` or ``'bm'``.
+
+    Raises:
+        ValueError: If there is no such stream, the config has no data
+            loader, or a pipeline makes no stream. The config is then as it
+            was.
+    """
+    if stream not in STREAMS:
+        raise ValueError(f'there is no stream {stream!r}, it is one of '
+                         f'{", ".join(map(repr, STREAMS))}')
+    found: List[dict] = []
+    for part in ('train', 'val', 'test'):
+        name = f'{part}_dataloader'
+        if cfg.get(name) is None:
+            continue
+        pipelines = list(_pipelines(cfg[name]['dataset']))
+        makers = [[t for t in p if _type_name(t) in _MAKERS]
+                  for p in pipelines]
+        if not makers or not all(makers):
+            raise ValueError(
+                f'stream {stream!r}: a pipeline of {name} makes no stream; '
+                "add dict(type='PoseGenSkeFeat', layout='ntu25', "
+                "feats=['j']), with the layout of the data, before its "
+                'FormatGCNInput')
+        found += [t for transforms in makers for t in transforms]
+    if not found:
+        raise ValueError(f'stream {stream!r}: the config has no data loader '
+                         'to set it in')
+    for transform in found:
+        transform['feats'] = [stream]
+
+
+def _pipelines(dataset: dict) -> Iterator[List[dict]]:
+    """The pipelines of a data set and of those that it wraps."""
+    if 'pipeline' in dataset:
+        yield dataset['pipeline']
+    if 'dataset' in dataset:
+        yield from _pipelines(dataset['dataset'])
+    for part in dataset.get('datasets', ()):
+        yield from _pipelines(part)
+
+
+def _type_name(transform: dict) -> str:
+    """``'GenSkeFeat'`` for the class and for ``'mmaction.GenSkeFeat'``."""
+    kind = transform['type']
+    return getattr(kind, '__name__', kind).split('.')[-1]
