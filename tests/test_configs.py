@@ -267,7 +267,8 @@ def test_published_pretraining(name, load):
     assert settings['lr'] * schedule.eta_min_ratio == pytest.approx(min_lr)
     assert cfg.optim_wrapper.clip_grad == dict(max_norm=4.)
 
-    (hook, ) = cfg.custom_hooks
+    hook, monitor = cfg.custom_hooks
+    assert monitor == dict(type='CollapseMonitorHook')
     assert (hook.start_decay, hook.end_decay) == (.9999, 1.)
     assert hook.anneal_epochs * steps == anneal
 

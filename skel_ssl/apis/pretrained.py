@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Pre-trained encoders for downstream models."""
-from typing import Dict, Optional
+import os
+from typing import Dict, Optional, Union
 
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
@@ -21,13 +22,13 @@ def _under(state_dict: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
 
 
 def load_pretrained(backbone: nn.Module,
-                    checkpoint: str,
+                    checkpoint: Union[str, os.PathLike],
                     prefix: Optional[str] = None) -> str:
     """Load a pre-trained encoder into a backbone, every weight in its place.
 
     Args:
         backbone (nn.Module): The backbone, changed in place.
-        checkpoint (str): A checkpoint file.
+        checkpoint (str | os.PathLike): A checkpoint file.
         prefix (str, optional): What stands before the encoder's names in
             the file. By default the EMA teacher if there is one, else
             ``backbone.``, else no prefix.
@@ -38,7 +39,8 @@ def load_pretrained(backbone: nn.Module,
     Raises:
         ValueError: If a weight is missing, left over or of another shape.
     """
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    loaded = CheckpointLoader.load_checkpoint(
+        os.fspath(checkpoint), map_location='cpu')
     state_dict = loaded.get('state_dict', loaded)
     if prefix is None:
         prefix = next(p for p in PREFIXES if _under(state_dict, p))

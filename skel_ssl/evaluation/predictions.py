@@ -179,9 +179,14 @@ def wilson_interval(predictions: Predictions,
     the spread of training runs is not in it.
     """
     hits = predictions.predicted == predictions.labels
-    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(
-        level, method='wilson')
-    return interval.low, interval.high
+    return wilson(int(hits.sum()), len(hits), level)
+
+
+def wilson(hits: int, num_clips: int,
+           level: float = 0.95) -> Tuple[float, float]:
+    """Wilson's interval of so many hits of so many clips, 0 to 1."""
+    interval = binomtest(hits, num_clips).proportion_ci(level, method='wilson')
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from rich.table import Table
-from scipy.stats import binomtest
 
 from .evaluate import Evaluation, Run
 from .frozen import PROTOCOL_VERSION
+from .predictions import wilson
 
 TITLES = {
     'raw': 'raw\ncoordinates',
@@ -55,9 +55,7 @@ class Figure:
         """95 % Wilson interval of an accuracy on so many clips."""
         if self.metric == 'map':
             return None
-        hits = round(self.mean * self.num_clips)
-        found = binomtest(hits, self.num_clips).proportion_ci(method='wilson')
-        return float(found.low), float(found.high)
+        return wilson(round(self.mean * self.num_clips), self.num_clips)
 
     def text(self) -> str:
         """Per cent, with the spread over encoders, or else over runs."""

@@ -182,7 +182,7 @@ def test_a_healthy_run(tmp_path):
         raw = torch.stack(teacher.hidden_states(data['inputs'])).mean(0)
         target = model.target(data['inputs'])
         pred = model.head(
-            model._decode(data['inputs'], data['indices'], None))
+            model.decode(data['inputs'], data['indices'], None))
     hidden = data['mask'].flatten(1)
     wanted = dict(
         loss=loss,

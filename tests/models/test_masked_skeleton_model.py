@@ -82,8 +82,8 @@ def test_permuting_the_batch_permutes_predictions():
     data = model.data_preprocessor(batch())
     order = torch.tensor([4, 2, 0, 1, 3])
     indices = mask_to_indices(data['mask'])
-    one = model._decode(data['inputs'], indices, None)
-    other = model._decode(data['inputs'][order],
+    one = model.decode(data['inputs'], indices, None)
+    other = model.decode(data['inputs'][order],
                           mask_to_indices(data['mask'][order]), None)
     torch.testing.assert_close(other, one[order])
 

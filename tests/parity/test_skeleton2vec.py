@@ -149,7 +149,7 @@ def test_prediction_loss_and_gradients(golden, weights, persons, masking,
                                               25) == slots.astype(bool)).all()
     else:
         assert (~masking.mask == slots.astype(bool)).all()
-    decoded = model._decode(persons, indices, masking.rank)
+    decoded = model.decode(persons, indices, masking.rank)
     close(model.head(decoded), golden[f'pred/{LOSS[unshuffle]}'])
     loss = model(
         persons, mode='loss', mask=masking.mask, rank=masking.rank)['loss']

@@ -30,5 +30,6 @@ custom_hooks = [
         type='EMATeacherHook',
         start_decay=0.9999,
         end_decay=1.0,
-        anneal_epochs=800)
+        anneal_epochs=800),
+    dict(type='CollapseMonitorHook')
 ]

@@ -10,5 +10,6 @@ custom_hooks = [
         type='EMATeacherHook',
         start_decay=0.99,
         end_decay=1.0,
-        anneal_epochs=80)
+        anneal_epochs=80),
+    dict(type='CollapseMonitorHook')
 ]

@@ -239,7 +239,7 @@ class CollapseMonitorHook(Hook):
             hidden.update(target)
             features['student'].append(
                 model.extract_feat(persons).float().mean((1, 2)))
-            decoded = model._decode(persons, indices, data.get('rank'))
+            decoded = model.decode(persons, indices, data.get('rank'))
             guess = model.head(gather_tokens(decoded, indices.hidden))
             pred.update(guess)
             losses.append(model.head.token_error(guess, target).flatten())

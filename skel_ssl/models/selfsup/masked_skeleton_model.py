@@ -119,7 +119,7 @@ class MaskedSkeletonModel(BaseModel):
              rank: Optional[Tensor]) -> Dict[str, Tensor]:
         """Losses of a batch, see :meth:`forward`."""
         target = gather_tokens(self.target(inputs), indices.hidden)
-        decoded = self._decode(inputs, indices, rank)
+        decoded = self.decode(inputs, indices, rank)
         pred = self.head(gather_tokens(decoded, indices.hidden))
         return self.head.loss(pred, target)
 
@@ -137,7 +137,7 @@ class MaskedSkeletonModel(BaseModel):
         """
         grid = mask.shape[1:]
         target = self.target(inputs)
-        pred = self.head(self._decode(inputs, indices, rank))
+        pred = self.head(self.decode(inputs, indices, rank))
         fields = dict(
             present=torch.ones_like(slots, dtype=torch.bool),
             mask=mask,
@@ -156,8 +156,9 @@ class MaskedSkeletonModel(BaseModel):
                 sample.set_field(value, name)
         return data_samples
 
-    def _decode(self, inputs: Tensor, indices: TokenIndices,
-                rank: Optional[Tensor]) -> Tensor:
+    def decode(self, inputs: Tensor, indices: TokenIndices,
+               rank: Optional[Tensor]) -> Tensor:
+        """Encode the visible tokens and decode all, ``(P, S * V, D')``."""
         latent = self.backbone.encode(inputs, indices.kept)
         return self.neck(latent, indices, rank)
 

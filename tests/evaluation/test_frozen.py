@@ -1,0 +1,256 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""The protocols: what they read, what they must not read, what they count."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from skel_ssl.datasets import choose_few_labels, hash_clips
+from skel_ssl.evaluation import frozen
+from skel_ssl.evaluation.collapse import diagnose_features
+from skel_ssl.evaluation.encoders import Encoder
+from skel_ssl.evaluation.evaluate import Evaluation, Run, warnings_of
+from skel_ssl.evaluation.features import FeatureSet
+from skel_ssl.evaluation.frozen import FrozenEvaluator, Scores, Settings
+from skel_ssl.evaluation.linear_probe import (
+    hold_out,
+    probe_accuracy,
+    train_probes,
+)
+from skel_ssl.evaluation.report import (
+    as_record,
+    collect_figures,
+    footnotes,
+    make_table,
+)
+
+QUICK = Settings(
+    seeds=2, learning_rates=(.01, .3), epochs=4, batch_size=32, subsets=2)
+
+
+def make_set(n, seed, classes=4, width=8):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    centres = np.random.default_rng(7).normal(size=(classes, width))
+    features = centres[labels] + .8 * rng.normal(size=(n, width))
+    return FeatureSet(
+        features=features.astype(np.float32),
+        labels=labels,
+        names=np.array([f'{seed}_{i}' for i in range(n)]),
+        subjects=np.array([f's{i % 6}' for i in range(n)]),
+        num_persons=np.ones(n, int))
+
+
+@pytest.fixture
+def sets():
+    return make_set(240, 0), make_set(100, 1)
+
+
+def run(sets, protocols, settings=QUICK, seeds=(0, 1)):
+    steps = []
+    evaluator = FrozenEvaluator(settings)
+    scores = evaluator.run(
+        *sets, protocols, seeds, on_step=lambda: steps.append(1))
+    assert len(steps) == evaluator.num_steps(protocols, len(seeds))
+    return scores
+
+
+def tensors(clips):
+    return torch.from_numpy(clips.features), torch.from_numpy(clips.labels)
+
+
+def test_linear(sets):
+    """The rate of the held-out subjects, then all clips, the last epoch."""
+    scores = run(sets, ['linear'])
+    (x, y), (test_x, test_y) = (tensors(s) for s in sets)
+    split = hold_out(sets[0].labels, sets[0].subjects)
+    how = dict(epochs=4, batch_size=32)
+    tried = train_probes(x[split.fit], y[split.fit], 4, [.01, .3], **how)
+    accuracy = probe_accuracy(tried, x[split.held_out], y[split.held_out])
+    rate = [.01, .3][int(accuracy.argmax())]
+    note = scores.notes['linear']
+    assert note['learning_rate'] == rate
+    assert note['held_out_by'] == 'subject'
+    assert note['on_the_edge']  # there are but two
+    expected = [
+        float(
+            probe_accuracy(
+                train_probes(x, y, 4, [rate], seed=s, **how), test_x,
+                test_y)[0]) for s in (0, 1)
+    ]
+    assert scores.values['linear'] == expected
+    assert scores.values['linear_top5'] == [1., 1.]
+
+
+def test_the_rate_does_not_know_the_test_set(sets):
+    train, test = sets
+    rng = np.random.default_rng(3)
+    wrong = replace(test, labels=rng.permutation(test.labels))
+    notes = [run((train, t), ['linear']).notes for t in (test, wrong)]
+    assert notes[0] == notes[1]
+
+
+def test_one_rate_is_taken_as_it_is(sets):
+    scores = run(sets, ['linear'], replace(QUICK, learning_rates=(.1, )))
+    assert scores.notes['linear'] == dict(learning_rate=.1)
+
+
+def test_neighbours_only_what_was_asked_for(sets):
+    assert set(run(sets, ['knn']).values) == {'knn_k1', 'knn_k20'}
+    assert set(run(sets, ['retrieval']).values) == {
+        'map', 'recall_1', 'recall_5'
+    }
+
+
+def test_k_beyond_the_gallery(sets):
+    with pytest.raises(ValueError, match='k=241 .* gallery of 240 clips'):
+        run(sets, ['knn'], replace(QUICK, ks=(1, 241)))
+
+
+def test_few_labels(sets, monkeypatch):
+    seen = []
+
+    def spy(x, y, *args, **kwargs):
+        seen.append(len(x))
+        return train_probes(x, y, *args, **kwargs)
+
+    monkeypatch.setattr(frozen, 'train_probes', spy)
+    scores = run(sets, ['semi'])
+    train = sets[0]
+    names, labels = train.names.tolist(), train.labels.tolist()
+    for ratio, title in ((.01, 'semi_1'), (.05, 'semi_5'), (.1, 'semi_10')):
+        assert len(scores.values[title]) == 2
+        subsets = scores.notes[title]['subsets']
+        for i, subset in enumerate(subsets):
+            kept = choose_few_labels(names, labels, ratio, i)
+            assert subset == dict(
+                subset=i,
+                num_clips=len(kept),
+                sha256=hash_clips([names[j] for j in kept]))
+            assert len(kept) in seen
+    assert seen[:2] == [4, 4]  # one clip of each class
+
+
+# ----------------------------------------------------------------- the report
+
+
+def make_run(kind, values, readout='mean', notes=None, z=None, **about):
+    z = np.random.default_rng(0).normal(size=(50, 8)) if z is None else z
+    return Run(
+        Encoder(kind, None, {}, about), readout,
+        Scores(values, notes or {}), diagnose_features(torch.from_numpy(z)))
+
+
+def evaluation(runs, warnings=()):
+    part = dict(
+        split='a', num_clips=200, num_classes=4, num_subjects=6, sha256='0')
+    return Evaluation(runs, dict(train=part, test=part), QUICK,
+                      ['linear', 'knn'], 'valid', list(warnings))
+
+
+def test_mean_spread_and_interval():
+    one = evaluation([
+        make_run('random', dict(linear=[.4]), seed=0),
+        make_run('random', dict(linear=[.6]), seed=1),
+        make_run('pretrained', dict(linear=[.7, .8]), checkpoint='a.pth'),
+    ])
+    random, trained = collect_figures(one)
+    assert (random.mean, random.std_runs) == (pytest.approx(.5), None)
+    assert random.std_encoders == pytest.approx(np.sqrt(.02))
+    assert (trained.mean, trained.std_encoders) == (pytest.approx(.75), None)
+    assert trained.std_runs == pytest.approx(np.sqrt(.005))
+    assert trained.text() == '75.0 ± 7.1'
+    # Wilson for 150 of 200, by its formula.
+    p, n, z = .75, 200, 1.959964
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    assert trained.interval == pytest.approx((middle - half, middle + half))
+
+
+def test_several_checkpoints():
+    """The spread shown is that of pre-training, not of the probe."""
+    figure, = collect_figures(
+        evaluation([
+            make_run('pretrained', dict(linear=[.6, .6]), checkpoint='a.pth'),
+            make_run('pretrained', dict(linear=[.8, .9]), checkpoint='b.pth'),
+        ]))
+    assert figure.mean == pytest.approx(.725)
+    assert figure.text() == '72.5 ± 17.7'
+    assert figure.std_runs == pytest.approx(np.sqrt(.005) / 2)
+
+
+def cells(table):
+    return [list(column.cells) for column in table.columns]
+
+
+def test_the_table():
+    note = dict(
+        linear=dict(
+            learning_rate=.3,
+            held_out_by='subject',
+            held_out_subjects=('s1', 's4'),
+            held_out_clips=80,
+            on_the_edge=True))
+    runs = [
+        make_run('raw', dict(linear=[.3], knn_k1=[.2])),
+        make_run('raw', dict(knn_k1=[.6], map=[.4]), readout='flat'),
+        make_run(
+            'pretrained',
+            dict(linear=[.7, .8], linear_top5=[1., 1.], knn_k1=[.5]),
+            notes=note,
+            checkpoint='a.pth'),
+    ]
+    found = evaluation(runs)
+    readouts, rows, raw, trained, interval = cells(make_table(found, 'title'))
+    assert readouts == ['mean', '', 'flat', '', '']
+    assert rows == ['linear', 'kNN k=1', 'kNN k=1', 'mAP', 'chance']
+    assert raw == ['30.0', '20.0', '60.0', '40.0', '25.0']
+    assert trained == ['75.0 ± 7.1', '50.0', '', '', '25.0']
+    assert interval == ['68.6-80.5', '43.1-56.9', '', '', '']
+    text = '\n'.join(footnotes(found))
+    assert 'lr 0.3, the edge of the grid, chosen on held-out subjects s1, s4' \
+        in text
+    record = as_record(found)
+    assert {f['metric'] for f in record['figures']} == {
+        'linear', 'linear_top5', 'knn_k1', 'map'
+    }
+    assert all(f['state'] == 'reproduced' for f in record['figures'])
+
+
+# ---------------------------------------------------------------- the warnings
+
+
+def test_a_class_without_a_training_clip(sets):
+    train, test = sets
+    keep = train.labels != 2
+    less = FeatureSet(**{k: v[keep] for k, v in vars(train).items()})
+    scores = run((less, test), ['linear', 'knn', 'retrieval', 'semi'])
+    share = float(np.mean(test.labels != 2))
+    for name, values in scores.values.items():
+        if name != 'linear_top5':
+            assert max(values) <= share + 1e-9, name
+    (text, ) = warnings_of([], less, test)
+    count = int((test.labels == 2).sum())
+    assert text.startswith(f'classes [2] have no training clip: their {count}')
+    assert warnings_of([], train, test) == []
+
+
+@pytest.mark.parametrize('collapse, reason', [
+    (lambda z: np.ones_like(z) + 1e-7 * z, 'constant'),
+    (lambda z: 5 + z[:, :1] * np.arange(1., 9.), 'on a line'),
+])
+def test_a_collapsed_encoder(sets, collapse, reason):
+    z = np.random.default_rng(0).normal(size=(50, 8))
+    healthy = make_run('pretrained', {}, checkpoint='good.pth', z=z)
+    sick = make_run('pretrained', {}, checkpoint='bad.pth', z=collapse(z))
+    floor = make_run('random', {}, seed=0, z=collapse(z))
+    (text, ) = warnings_of([healthy, sick, floor], *sets)
+    assert text.startswith("COLLAPSED: bad.pth, read-out 'mean': ")
+    assert reason in text
+
+
+def test_unknown_subjects_are_said(sets):
+    note = dict(linear=dict(learning_rate=.1, held_out_by='clip'))
+    (text, ) = warnings_of([make_run('raw', {}, notes=note)], *sets)
+    assert 'held-out clips, not subjects' in text
