@@ -1,6 +1,8 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,4 +19,6 @@ def shared_file(name: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
+    random.seed(0)
+    np.random.seed(0)
     torch.manual_seed(0)
