@@ -79,7 +79,7 @@ def parse_args() -> argparse.Namespace:
         type=float,
         default=list(defaults.learning_rates),
         help='learning rates of the linear probe; of several, one is chosen '
-        'on held-out subjects of the training set')
+        'by cross-validation over the subjects of the training set')
     parser.add_argument(
         '--epochs',
         type=int,

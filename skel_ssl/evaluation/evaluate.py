@@ -120,7 +120,7 @@ def evaluate_frozen(cfg: Config,
             seeds = encoder.probe_seeds or range(settings.seeds)
             bar = progress.add_task(
                 f'{encoder.kind}, {readout}',
-                total=evaluator.num_steps(asked, len(seeds)))
+                total=evaluator.num_steps(train[readout], asked, len(seeds)))
             scores = evaluator.run(
                 train[readout],
                 test[readout],

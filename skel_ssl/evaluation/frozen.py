@@ -12,9 +12,10 @@ from .features import FeatureSet
 from .linear_probe import (
     LEARNING_RATES,
     choose_learning_rate,
-    hold_out,
     probe_accuracy,
+    subjects_known,
     train_probes,
+    validation_folds,
 )
 from .neighbours import evaluate_neighbours
 
@@ -73,8 +74,8 @@ class FrozenEvaluator:
     """Runs protocols on the features of a training and a test set.
 
     The test set is read once for each figure and never to choose anything:
-    the learning rate comes from held-out subjects of the training set, and
-    the weights from the last epoch.
+    the learning rate comes from a cross-validation over the subjects of the
+    training set, and the weights from the last epoch.
 
     Args:
         settings (Settings): What to do.
@@ -127,13 +128,16 @@ class FrozenEvaluator:
             self._semi(scores, train, data, on_step)
         return scores
 
-    def num_steps(self, protocols: Sequence[str], num_seeds: int) -> int:
+    def num_steps(self, train: FeatureSet, protocols: Sequence[str],
+                  num_seeds: int) -> int:
         """How often :meth:`run` calls ``on_step``."""
         settings = self.settings
         steps = int('knn' in protocols or 'retrieval' in protocols)
         if 'linear' in protocols:
-            searched = len(settings.learning_rates) > 1
-            steps += settings.epochs * (num_seeds + searched)
+            steps += settings.epochs * num_seeds
+            if len(settings.learning_rates) > 1:
+                folds = validation_folds(train.labels, train.subjects)
+                steps += settings.epochs * len(folds)
         if 'semi' in protocols:
             steps += settings.epochs * len(settings.ratios) * settings.subsets
         return steps
@@ -153,14 +157,14 @@ class FrozenEvaluator:
         rate = settings.learning_rates[0]
         note: Dict[str, Any] = {}
         if len(settings.learning_rates) > 1:
-            split = hold_out(train.labels, train.subjects)
+            folds = validation_folds(train.labels, train.subjects)
             rate, tried = choose_learning_rate(
-                x, y, classes, split, settings.learning_rates, **how)
+                x, y, classes, folds, settings.learning_rates, **how)
+            by_subject = subjects_known(train.subjects)
             note = dict(
                 validation_accuracy={str(k): v for k, v in tried.items()},
-                held_out_by=split.by,
-                held_out_subjects=split.subjects,
-                held_out_clips=len(split.held_out),
+                folds=len(folds),
+                held_out_by='subject' if by_subject else 'clip',
                 on_the_edge=rate in (min(tried), max(tried)))
         scores.notes['linear'] = dict(learning_rate=rate, **note)
         for seed in seeds:

@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The linear probe on features that are already there."""
 import warnings
-from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skel_ssl.engine.schedulers import warmup_cosine
 
-LEARNING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
+LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 class LinearProbes(nn.Module):
@@ -130,63 +130,68 @@ def probe_accuracy(probes: LinearProbes,
     return torch.cat(hits).double().mean(0)
 
 
-class ValidationSplit(NamedTuple):
-    """Indices of the training clips that are fitted, and those that are not.
+class Fold(NamedTuple):
+    """Training clips that are fitted, and those that are held out.
 
     Attributes:
         fit (np.ndarray): Indices.
         held_out (np.ndarray): Indices.
-        by (str): ``'subject'`` if nobody is on both sides, else ``'clip'``.
-        subjects (tuple[str]): Who is held out.
     """
     fit: np.ndarray
     held_out: np.ndarray
-    by: str
-    subjects: Tuple[str, ...]
 
 
-def hold_out(labels: np.ndarray,
-             subjects: np.ndarray,
-             share: float = 0.2) -> ValidationSplit:
-    """Cut a validation split from the training set, by subject.
+def subjects_known(subjects: np.ndarray) -> bool:
+    """Whether clips can be held out by subject: all known, two or more."""
+    known = np.unique(subjects)
+    return len(known) > 1 and '' not in known
+
+
+def validation_folds(labels: np.ndarray,
+                     subjects: np.ndarray,
+                     num_folds: int = 5) -> List[Fold]:
+    """Cut the training set into folds, by subject if those are known.
+
+    Every clip is held out once, and nobody is on both sides of a fold. If
+    subjects are unknown, or there is but one, clips are held out instead:
+    that is easier than a test on other subjects, so say so.
 
     Args:
         labels (np.ndarray): ``(n,)``.
-        subjects (np.ndarray): ``(n,)`` str; if one is empty (unknown), or
-            there is but one, clips are held out instead.
-        share (float): Share of the held-out clips, about.
+        subjects (np.ndarray): ``(n,)`` str; empty where unknown.
+        num_folds (int): Number of folds, fewer if there are fewer subjects.
 
     Returns:
-        ValidationSplit: The same for the same clips.
+        list[Fold]: The same for the same clips.
 
     Raises:
         ValueError: If subjects are unknown and every class has one clip.
     """
-    known = np.unique(subjects)
-    folds = max(round(1 / share), 2)
     with warnings.catch_warnings():
         # A class with fewer clips than folds is missing in some: no matter.
         warnings.filterwarnings('ignore', message='The least populated class')
-        if len(known) > 1 and '' not in known:
-            splitter = StratifiedGroupKFold(min(folds, len(known)))
-            fit, held_out = next(splitter.split(labels, labels, subjects))
-            who = tuple(np.unique(subjects[held_out]).tolist())
-            return ValidationSplit(fit, held_out, 'subject', who)
-        largest = int(np.unique(labels, return_counts=True)[1].max())
-        if largest < 2:
-            raise ValueError(
-                f'no clip of the {len(labels)} can be held out to choose a '
-                'learning rate, since every class has but one: give one rate')
-        splitter = StratifiedKFold(min(folds, largest))
-        fit, held_out = next(splitter.split(labels, labels))
-        return ValidationSplit(fit, held_out, 'clip', ())
+        if subjects_known(subjects):
+            num_folds = min(num_folds, len(np.unique(subjects)))
+            splitter = StratifiedGroupKFold(num_folds)
+            folds = splitter.split(labels, labels, subjects)
+        else:
+            largest = int(np.unique(labels, return_counts=True)[1].max())
+            if largest < 2:
+                raise ValueError(
+                    f'no clip of the {len(labels)} can be held out to choose '
+                    'a learning rate, since every class has but one: give '
+                    'one rate')
+            splitter = StratifiedKFold(min(num_folds, largest))
+            folds = splitter.split(labels, labels)
+        # A fold can stay empty if one subject has most of the clips.
+        return [Fold(*fold) for fold in folds if len(fold[1])]
 
 
 def choose_learning_rate(features: Tensor,
                          labels: Tensor,
                          num_classes: int,
-                         split: ValidationSplit,
-                         learning_rates: Optional[Sequence[float]] = None,
+                         folds: Sequence[Fold],
+                         learning_rates: Sequence[float] = LEARNING_RATES,
                          **kwargs) -> Tuple[float, Dict[float, float]]:
     """Choose the learning rate on held-out training clips.
 
@@ -194,18 +199,21 @@ def choose_learning_rate(features: Tensor,
         features (Tensor): ``(n, D)`` of the training set.
         labels (Tensor): ``(n,)``.
         num_classes (int): Number of classes.
-        split (ValidationSplit): See :func:`hold_out`.
-        learning_rates (Sequence[float], optional): The grid.
+        folds (Sequence[Fold]): See :func:`validation_folds`.
+        learning_rates (Sequence[float]): The grid.
         **kwargs: Passed to :func:`train_probes`.
 
     Returns:
         tuple[float, dict[float, float]]: The best one, the lowest of several
-        as good, and the accuracy of each.
+        as good, and the accuracy of each on all held-out clips.
     """
-    rates = sorted(learning_rates or LEARNING_RATES)
-    probes = train_probes(features[split.fit], labels[split.fit], num_classes,
-                          rates, **kwargs)
-    accuracy = probe_accuracy(probes, features[split.held_out],
-                              labels[split.held_out])
-    best = int(accuracy.argmax())
-    return rates[best], dict(zip(rates, accuracy.tolist()))
+    rates = sorted(learning_rates)
+    hits = torch.zeros(len(rates), dtype=torch.float64)
+    for fold in folds:
+        probes = train_probes(features[fold.fit], labels[fold.fit],
+                              num_classes, rates, **kwargs)
+        accuracy = probe_accuracy(probes, features[fold.held_out],
+                                  labels[fold.held_out])
+        hits += accuracy.cpu() * len(fold.held_out)
+    hits /= sum(len(fold.held_out) for fold in folds)
+    return rates[int(hits.argmax())], dict(zip(rates, hits.tolist()))

@@ -103,39 +103,37 @@ def make_table(evaluation: Evaluation, title: str) -> Table:
     """
     figures = collect_figures(evaluation)
     kinds = [k for k in TITLES if any(f.kind == k for f in figures)]
+    leading = kinds[-1]  # whose interval is shown
     table = Table(title=title, title_justify='left')
-    table.add_column('read-out')
-    table.add_column('protocol', no_wrap=True)
+    table.add_column('read-out, protocol', no_wrap=True)
     for kind in kinds:
         table.add_column(TITLES[kind], justify='right', no_wrap=True)
     n = evaluation.data['test']['num_clips']
     table.add_column(f'95 %\n(n={n})', justify='right', no_wrap=True)
-    rows: Dict[tuple, Dict[str, Figure]] = {}
-    for figure in figures:
-        if figure.metric != 'linear_top5':
-            place = (figure.readout, figure.metric)
-            rows.setdefault(place, {})[figure.kind] = figure
-    shown = None
     # The read-outs asked for come first, the raw coordinates' own one last.
-    order = list(dict.fromkeys(r.readout for r in evaluation.runs
-                               if r.encoder.kind == kinds[-1]))
-    order += [r for r, _ in rows if r not in order]
-    for place in sorted(rows, key=lambda x: order.index(x[0])):
-        (readout, metric), row = place, rows[place]
-        if shown not in (None, readout):
-            table.add_section()
-        interval = row[kinds[-1]].interval if kinds[-1] in row else None
-        table.add_row(
-            readout if readout != shown else '', metric_title(metric),
-            *(row[k].text() if k in row else '' for k in kinds),
-            '' if interval is None else
-            f'{100 * interval[0]:.1f}-{100 * interval[1]:.1f}')
-        shown = readout
+    readouts = dict.fromkeys(f.readout for f in figures if f.kind == leading)
+    readouts.update(dict.fromkeys(f.readout for f in figures))
+    for readout in readouts:
+        table.add_row(readout, style='bold')
+        rows: Dict[str, Dict[str, Figure]] = {}
+        for figure in figures:
+            if figure.readout == readout and figure.metric != 'linear_top5':
+                rows.setdefault(figure.metric, {})[figure.kind] = figure
+        for metric, row in rows.items():
+            found = row[leading].interval if leading in row else None
+            table.add_row(
+                f'  {metric_title(metric)}',
+                *(row[k].text() if k in row else '' for k in kinds),
+                found and '{:.1f}-{:.1f}'.format(*(100 * x for x in found)))
+        table.add_section()
     chance = 100 / evaluation.data['train']['num_classes']
-    table.add_section()
-    table.add_row('', 'chance', *[f'{chance:.1f}'] * len(kinds), '',
-                  style='dim')
+    table.add_row('chance', *[f'{chance:.1f}'] * len(kinds), style='dim')
     return table
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    low, high = (f'{x:.{digits}f}' for x in (min(values), max(values)))
+    return low if low == high else f'{low}-{high}'
 
 
 def footnotes(evaluation: Evaluation) -> List[str]:
@@ -156,24 +154,36 @@ def footnotes(evaluation: Evaluation) -> List[str]:
         lines.append(f'±: over {seeds} seeds of the probe or subsets of the '
                      f'labels (pre-trained), {seeds} starts (random encoder);'
                      ' more pre-training seeds: give more checkpoints.')
-    for run in pretrained:
-        note = run.scores.notes.get('linear')
-        if note and 'held_out_clips' in note:
-            by = (f'subjects {", ".join(note["held_out_subjects"])}'
-                  if note['held_out_by'] == 'subject' else 'clips')
-            edge = ', the edge of the grid' * note['on_the_edge']
-            lines.append(
-                f'linear probe, {run.readout}: lr {note["learning_rate"]}'
-                f'{edge}, chosen on held-out {by} '
-                f'({note["held_out_clips"]} training clips); last epoch.')
-    for run in pretrained:
-        found = run.diagnostics
+    for readout in dict.fromkeys(run.readout for run in pretrained):
+        runs = [run for run in pretrained if run.readout == readout]
+        notes = [run.scores.notes.get('linear') for run in runs]
+        if None not in notes:
+            lines.append(f'linear, {readout}: lr ' + ', '.join(
+                f'{note["learning_rate"]:g}' +
+                ' (edge of the grid)' * note.get('on_the_edge', False)
+                for note in notes) + _chosen_by(notes[0]) + '; last epoch.')
+        found = {
+            key: _range([run.diagnostics[key] for run in runs], digits)
+            for key, digits in (('rank', 1), ('rank_centred', 1),
+                                ('cosine', 2), ('spread', 2))
+        }
         lines.append(
-            f'features, {run.readout}: effective rank {found["rank"]:.1f}, '
-            f'centred {found["rank_centred"]:.1f} of {found["max_rank"]}; '
-            f'mean cosine {found["cosine"]:.3f}; relative spread '
-            f'{found["spread"]:.3f}.')
+            'features, {readout}: effective rank {rank}, centred '
+            '{rank_centred} of {max_rank}; mean cosine {cosine}; relative '
+            'spread {spread}.'.format(
+                readout=readout,
+                max_rank=runs[0].diagnostics['max_rank'],
+                **found))
     return lines
+
+
+def _chosen_by(note: Dict[str, Any]) -> str:
+    """How a learning rate was chosen, for a footnote."""
+    if 'held_out_by' not in note:
+        return ', given'
+    who = 'training ' + dict(clip='clips', subject='subjects')[
+        note['held_out_by']]
+    return f', chosen by {note["folds"]}-fold cross-validation over {who}'
 
 
 def as_record(evaluation: Evaluation) -> Dict[str, Any]:

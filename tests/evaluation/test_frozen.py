@@ -14,9 +14,10 @@ from skel_ssl.evaluation.evaluate import Evaluation, Run, warnings_of
 from skel_ssl.evaluation.features import FeatureSet
 from skel_ssl.evaluation.frozen import FrozenEvaluator, Scores, Settings
 from skel_ssl.evaluation.linear_probe import (
-    hold_out,
+    choose_learning_rate,
     probe_accuracy,
     train_probes,
+    validation_folds,
 )
 from skel_ssl.evaluation.report import (
     as_record,
@@ -52,7 +53,8 @@ def run(sets, protocols, settings=QUICK, seeds=(0, 1)):
     evaluator = FrozenEvaluator(settings)
     scores = evaluator.run(
         *sets, protocols, seeds, on_step=lambda: steps.append(1))
-    assert len(steps) == evaluator.num_steps(protocols, len(seeds))
+    assert len(steps) == evaluator.num_steps(
+        sets[0], protocols, len(seeds))
     return scores
 
 
@@ -61,17 +63,19 @@ def tensors(clips):
 
 
 def test_linear(sets):
-    """The rate of the held-out subjects, then all clips, the last epoch."""
+    """The rate of held-out subjects, then all clips, the last epoch."""
     scores = run(sets, ['linear'])
     (x, y), (test_x, test_y) = (tensors(s) for s in sets)
-    split = hold_out(sets[0].labels, sets[0].subjects)
+    folds = validation_folds(sets[0].labels, sets[0].subjects)
     how = dict(epochs=4, batch_size=32)
-    tried = train_probes(x[split.fit], y[split.fit], 4, [.01, .3], **how)
-    accuracy = probe_accuracy(tried, x[split.held_out], y[split.held_out])
-    rate = [.01, .3][int(accuracy.argmax())]
+    rate, tried = choose_learning_rate(x, y, 4, folds, [.01, .3], **how)
     note = scores.notes['linear']
     assert note['learning_rate'] == rate
-    assert note['held_out_by'] == 'subject'
+    assert note['validation_accuracy'] == {
+        str(k): v
+        for k, v in tried.items()
+    }
+    assert (note['held_out_by'], note['folds']) == ('subject', 5)
     assert note['on_the_edge']  # there are but two
     expected = [
         float(
@@ -189,8 +193,7 @@ def test_the_table():
         linear=dict(
             learning_rate=.3,
             held_out_by='subject',
-            held_out_subjects=('s1', 's4'),
-            held_out_clips=80,
+            folds=5,
             on_the_edge=True))
     runs = [
         make_run('raw', dict(linear=[.3], knn_k1=[.2])),
@@ -202,15 +205,16 @@ def test_the_table():
             checkpoint='a.pth'),
     ]
     found = evaluation(runs)
-    readouts, rows, raw, trained, interval = cells(make_table(found, 'title'))
-    assert readouts == ['mean', '', 'flat', '', '']
-    assert rows == ['linear', 'kNN k=1', 'kNN k=1', 'mAP', 'chance']
-    assert raw == ['30.0', '20.0', '60.0', '40.0', '25.0']
-    assert trained == ['75.0 ± 7.1', '50.0', '', '', '25.0']
-    assert interval == ['68.6-80.5', '43.1-56.9', '', '', '']
+    rows, raw, trained, interval = cells(make_table(found, 'title'))
+    assert rows == [
+        'mean', '  linear', '  kNN k=1', 'flat', '  kNN k=1', '  mAP', 'chance'
+    ]
+    assert raw == ['', '30.0', '20.0', '', '60.0', '40.0', '25.0']
+    assert trained == ['', '75.0 ± 7.1', '50.0', '', '', '', '25.0']
+    assert interval == ['', '68.6-80.5', '43.1-56.9', '', '', '', '']
     text = '\n'.join(footnotes(found))
-    assert 'lr 0.3, the edge of the grid, chosen on held-out subjects s1, s4' \
-        in text
+    assert ('linear, mean: lr 0.3 (edge of the grid), chosen by 5-fold '
+            'cross-validation over training subjects; last epoch.') in text
     record = as_record(found)
     assert {f['metric'] for f in record['figures']} == {
         'linear', 'linear_top5', 'knn_k1', 'map'

@@ -11,7 +11,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from skel_ssl.evaluation.features import describe_clips, extract_features
-from skel_ssl.evaluation.linear_probe import hold_out
+from skel_ssl.evaluation.linear_probe import (
+    subjects_known,
+    validation_folds,
+)
 from skel_ssl.evaluation.neighbours import evaluate_neighbours
 from skel_ssl.registry import DATASETS, HOOKS
 
@@ -69,7 +72,9 @@ class OnlineKNNHook(Hook):
             dataset.get_subset_(places.round().astype(int).tolist())
         self.dataset = dataset
         about = describe_clips(dataset)
-        self.split = hold_out(about['labels'], about['subjects'])
+        # One fold of five: a fifth of the subjects is the query.
+        self.split = validation_folds(about['labels'], about['subjects'])[0]
+        self.by = 'subject' if subjects_known(about['subjects']) else 'clip'
         if max(self.ks) > len(self.split.fit):
             raise ValueError(f'k={max(self.ks)} is larger than the gallery '
                              f'of {len(self.split.fit)} clips')
@@ -84,7 +89,7 @@ class OnlineKNNHook(Hook):
             }
             shown = ', '.join(f'{k}: {v:.3f}' for k, v in found.items())
             runner.logger.info(
-                f'{shown} (held-out {self.split.by}s of the training set)')
+                f'{shown} (held-out {self.by}s of the training set)')
             runner.visualizer.add_scalars(found, step=runner.iter)
 
     def _measure(self, runner: Runner) -> Dict[str, float]:
