@@ -4,3 +4,6 @@
 _base_ = '../finetune/skel2vec_nwucla.py'
 train_dataloader = dict(dataset=dict(few_labels=dict(ratio=0.01, subset=0)))
 custom_hooks = [dict(type='SameDataHook')]
+# Ten clips are one step an epoch: as many steps as it takes to learn them.
+param_scheduler = dict(warmup=20, total=200)
+train_cfg = dict(max_epochs=200, val_interval=200)
