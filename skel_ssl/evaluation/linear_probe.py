@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skel_ssl.engine.schedulers import warmup_cosine
 
-LEARNING_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+LEARNING_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 class LinearProbes(nn.Module):
