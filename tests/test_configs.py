@@ -119,6 +119,9 @@ def train(cfg, work_dir):
     cfg.train_cfg.max_epochs = 1
     if cfg.get('val_cfg') is not None:
         cfg.train_cfg.val_interval = 1
+    if cfg.param_scheduler.get('offset', 1) == 0:
+        # The MAE family's first step has a rate of 0.
+        cfg.param_scheduler.warmup = 0
     runner = make_runner(cfg, work_dir)
     spy = Losses()
     runner.register_hook(spy)
@@ -163,7 +166,10 @@ def test_pretraining(path, load, tmp_path):
     assert {
         'backbone.joint_embed.proj.weight', 'neck.mask_token', 'head.fc.weight'
     } <= spy.moved
-    assert runner.model.teacher.num_updates == 1
+    has_teacher = cfg.model.target.type == 'TeacherTarget'
+    assert (runner.model.teacher is not None) == has_teacher
+    if has_teacher:
+        assert runner.model.teacher.num_updates == 1
 
 
 @pytest.mark.parametrize('path', LINEAR, ids=name_of)
@@ -341,6 +347,111 @@ def test_published_probe(name, load):
     assert [x.split for x in datasets[1:]] == [f'{protocol}_val'] * 2
 
 
+# MAMP, sections 3 to 7 of its specification; MAE shares all but mask and
+# target. Split, decoder depth, tau.
+MAMP = {
+    'ntu60': ('xsub_train', 3, .8),
+    'ntu60_xview': ('xview_train', 3, .8),
+    'ntu120': ('xsub_train', 5, .75),
+    'ntu120_xset': ('xset_train', 5, .75),
+    'pkummd1': ('xsub_train', 5, .8),
+    'pkummd2': ('xsub_train', 5, .8),
+}
+
+
+@pytest.mark.parametrize('name', MAMP)
+@pytest.mark.parametrize('method', ['mamp', 'mae'])
+def test_published_mamp(method, name, load):
+    split, depth, tau = MAMP[name]
+    cfg = load(f'{method}_{name}.py')
+    loader = cfg.train_dataloader
+    assert (loader.dataset.split, loader.batch_size,
+            loader.drop_last) == (split, 128, True)
+    transforms = by_type(loader.dataset.pipeline)
+    masks = {
+        'mamp': dict(
+            type='MotionAwareMask', patch_len=4, mask_ratio=.9, tau=tau),
+        'mae': dict(type='RandomMask', patch_len=4, mask_ratio=.9)
+    }
+    mask = masks[method]
+    assert list(transforms) == [
+        'PosePreNormalize3D', 'PoseRandomRotate', 'GenSkeFeat',
+        'PoseTemporalCropResize', 'FormatGCNInput', mask['type'],
+        'PackActionInputs'
+    ]
+    assert transforms[mask['type']] == mask
+    normalize = transforms['PosePreNormalize3D']
+    assert not normalize.align_spine and not normalize.align_shoulder
+    assert transforms['PoseRandomRotate'].theta == .3
+    crop = transforms['PoseTemporalCropResize']
+    assert (crop.clip_len, crop.p_interval) == (120, (.5, 1.))
+    assert crop.get('min_frames', 64) == 64
+
+    model = MODELS.build(cfg.model)
+    assert model.head.fc.out_features == 12
+    sizes = {3: 8_789_004, 5: 10_368_524}
+    assert sum(p.numel() for p in model.parameters()) == sizes[depth]
+    target = type(model.target).__name__
+    assert target == dict(mamp='MotionTarget', mae='CoordinateTarget')[method]
+    assert (model.target.normalise, model.target.patch_len) == ('patch', 4)
+    for block in (*model.backbone.blocks, *model.neck.blocks):
+        assert block.norm1.eps == block.norm2.eps == 1e-5
+        assert block.gamma_1 is None
+    assert len(model.neck.blocks) == depth
+
+    schedule = cfg.param_scheduler
+    assert (schedule.warmup, schedule.total, schedule.eta_min_ratio,
+            schedule.offset) == (20, 400, .5, 0)
+    assert cfg.train_cfg.max_epochs == 400
+    rates = [
+        1e-3 * warmup_cosine(e, 20, 400, .5)
+        for e in (0, .5, 10, 20, 210, 399)
+    ]
+    assert rates == pytest.approx(
+        [0, 2.5e-5, 5e-4, 1e-3, 7.5e-4, 5.0000854e-4], abs=1e-10)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert optimizer.defaults['betas'] == (.9, .95)
+    assert 'clip_grad' not in cfg.optim_wrapper
+    for group in optimizer.param_groups:
+        for param in group['params']:
+            # Positions and the mask token are decayed.
+            assert group['weight_decay'] == (0. if param.ndim == 1 else .05)
+
+
+def test_mae_and_mamp_share_every_key(load):
+    models = [
+        MODELS.build(load(f'{method}_ntu60.py').model)
+        for method in ('mamp', 'mae')
+    ]
+    models[1].load_state_dict(models[0].state_dict(), strict=True)
+
+
+@pytest.mark.parametrize('name, batch_size, lr', [
+    ('ntu60', 256, .1),
+    ('ntu60_xview', 256, .1),
+    ('ntu120', 256, .1),
+    ('ntu120_xset', 256, .1),
+    ('pkummd1', 64, .1),
+    ('pkummd2', 16, .01),
+])
+def test_published_mamp_probe(name, batch_size, lr, load):
+    cfg = load(f'benchmarks/linear/mamp_{name}.py')
+    before = load(f'mamp_{name}.py')
+    assert cfg.model.backbone == dict(before.model.backbone, frozen=True)
+    assert cfg.model.cls_head.norm_eps == 1e-6
+    assert cfg.train_dataloader.batch_size == batch_size
+    assert cfg.optim_wrapper.optimizer.lr == lr
+    trained, *tested = (
+        by_type(getattr(cfg, f'{part}_dataloader').dataset.pipeline)
+        for part in ('train', 'val', 'test'))
+    assert 'PoseRandomRotate' in trained
+    for pipeline in tested:
+        crop = pipeline['PoseTemporalCropResize']
+        assert (crop.p_interval, crop.get('num_clips', 1)) == ((.95, ), 1)
+        assert 'PoseRandomRotate' not in pipeline
+
+
 # Section 13: batch, rate, its lowest, epochs and classes of fine-tuning.
 TUNED = {
     'finetune/skel2vec_ntu60.py': (48, 3e-4, 1e-5, 100, 60),
@@ -353,13 +464,17 @@ TUNED = {
     'semi/skel2vec_ntu60_10percent.py': (48, 3e-4, 1e-5, 100, 60),
     'transfer/skel2vec_ntu60_to_pkummd2.py': (24, 3e-4, 1e-5, 100, 51),
     'transfer/skel2vec_ntu120_to_pkummd2.py': (24, 3e-4, 1e-5, 100, 51),
+    'finetune/mamp_ntu60.py': (48, 3e-4, 1e-5, 100, 60),
+    'finetune/mamp_ntu120_xset.py': (48, 3e-4, 1e-5, 100, 120),
+    'semi/mamp_ntu60_10percent.py': (48, 3e-4, 1e-5, 100, 60),
+    'transfer/mamp_ntu60_to_pkummd2.py': (48, 3e-4, 1e-5, 100, 51),
 }
 
 
-@pytest.mark.parametrize('name', TUNED)
-def test_published_finetuning(name, load):
-    batch_size, lr, lowest, epochs, classes = TUNED[name]
-    cfg = load(f'benchmarks/{name}')
+@pytest.mark.parametrize('config', TUNED)
+def test_published_finetuning(config, load):
+    batch_size, lr, lowest, epochs, classes = TUNED[config]
+    cfg = load(f'benchmarks/{config}')
     assert cfg.train_dataloader.batch_size == batch_size
     model = MODELS.build(cfg.model)
     head = model.cls_head
@@ -379,13 +494,14 @@ def test_published_finetuning(name, load):
     assert (schedule.warmup, schedule.total) == (5, epochs)
     assert cfg.train_cfg.max_epochs == epochs
     assert lr * schedule.eta_min_ratio == pytest.approx(lowest)
-    # (iteration + 1) / iterations, in the last step the lowest rate.
+    # Skeleton2vec counts the step before it sets the rate: (i + 1) / n.
+    assert schedule.offset == int('skel2vec' in config)
     found = [
-        lr * warmup_cosine((i + schedule.offset) / 10, schedule.warmup,
-                           schedule.total, schedule.eta_min_ratio)
-        for i in (0, 49, 10 * epochs - 1)
+        lr * warmup_cosine(i / 10, schedule.warmup, schedule.total,
+                           schedule.eta_min_ratio)
+        for i in (0, 1, 50, 10 * epochs)
     ]
-    assert found == pytest.approx([lr / 50, lr, lowest])
+    assert found == pytest.approx([0, lr / 50, lr, lowest])
 
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     assert isinstance(optimizer, torch.optim.AdamW)
@@ -397,8 +513,10 @@ def test_published_finetuning(name, load):
         for param in group['params']:
             name = names[id(param)]
             seen.add(name)
-            scale = .8**(9 - published_layer(name))
-            assert group['lr'] == pytest.approx(lr * scale), name
+            layer = published_layer(name)
+            if 'mamp' in config and name.startswith('backbone.norm.'):
+                layer = 9  # with the head
+            assert group['lr'] == pytest.approx(lr * .8**(9 - layer)), name
             free = param.ndim == 1 or 'pos_embed' in name
             assert group['weight_decay'] == (0. if free else .05), name
     assert seen == set(names.values())
@@ -414,21 +532,6 @@ def published_layer(name):
         return 9
     layers = {'joint_embed': 0, 'pos_embed': 0, 'norm': 8}
     return layers[kind] if kind in layers else int(number) + 1
-
-
-def test_mamp_and_hacm_count_the_norm_to_the_head(load):
-    """The other published ids: without the exception for the norm."""
-    cfg = load('benchmarks/finetune/skel2vec_ntu60.py')
-    del cfg.optim_wrapper.paramwise_cfg['layer_of']
-    model = MODELS.build(cfg.model)
-    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
-    names = {id(p): name for name, p in model.named_parameters()}
-    for group in optimizer.param_groups:
-        for param in group['params']:
-            name = names[id(param)]
-            layer = published_layer(name)
-            layer = 9 if layer == 8 and '.norm.' in name[:14] else layer
-            assert group['lr_scale'] == pytest.approx(.8**(9 - layer)), name
 
 
 def test_light_head_and_scratch(load):

@@ -9,7 +9,7 @@ from torch import Tensor
 Rule = Tuple[str, str]
 
 # What a name of the public code (regular expression) is called here. The
-# first rule that matches the whole name holds.
+# first rule that matches the whole name holds; '' is no name, left out.
 _SKELETON2VEC: List[Rule] = [
     (r'encoder_embedding\.projection\.1\.(.*)',
      r'backbone.joint_embed.proj.\1'),
@@ -25,7 +25,40 @@ _SKELETON2VEC: List[Rule] = [
     (r'mask_token_emb', 'neck.mask_token'),
     (r'decoder_feat_head\.(.*)', r'head.fc.\1'),
 ]
-RULES: Dict[str, List[Rule]] = {'skeleton2vec': _SKELETON2VEC}
+# MAMP, and the MAE that its code trains as a baseline.
+_MAMP: List[Rule] = [
+    (r'joints_embed\.(.*)', r'backbone.joint_embed.\1'),
+    (r'pos_embed', 'backbone.pos_embed.spatial'),
+    (r'temp_embed', 'backbone.pos_embed.temporal'),
+    (r'blocks\.(.*)', r'backbone.blocks.\1'),
+    (r'norm\.(.*)', r'backbone.norm.\1'),
+    (r'decoder_embed\.(.*)', r'neck.embed.\1'),
+    (r'decoder_pos_embed', 'neck.pos_embed.spatial'),
+    (r'decoder_temp_embed', 'neck.pos_embed.temporal'),
+    (r'decoder_blocks\.(.*)', r'neck.blocks.\1'),
+    (r'decoder_norm\.(.*)', r'neck.norm.\1'),
+    (r'mask_token', 'neck.mask_token'),
+    (r'decoder_pred\.(.*)', r'head.fc.\1'),
+    # Downstream models: a trained probe, or the fine-tuned head.
+    (r'head\.fc\.0\.(.*)', r'cls_head.norm.\1'),
+    (r'head\.fc\.1\.(.*)', r'cls_head.fc.\1'),
+    (r'head\.bn\.(.*)', r'cls_head.norm.\1'),
+    (r'head\.(fc[12])\.(.*)', r'cls_head.\1.\2'),
+]
+# HA-CM is a fork of MAMP. Its decoder has but one live mask token; the other
+# extras take no part in anything and are dropped.
+_HACM: List[Rule] = [
+    (r'mask_token_t', 'neck.mask_token'),
+    (r'(l[12])\.(.*)', r'mask_generator.\1.\2'),
+    (r'mask_token|mask_token_s', ''),
+    (r'decoder_(embed_t|embed_s|fc|fc_t|fc_s)\.(.*)', ''),
+    *_MAMP,
+]
+RULES: Dict[str, List[Rule]] = {
+    'skeleton2vec': _SKELETON2VEC,
+    'mamp': _MAMP,
+    'hacm': _HACM,
+}
 
 _QKV = re.compile(r'(.*\.attn\.)(queries|keys|values)\.(weight|bias)')
 _STUDENT, _TEACHER = 'auto_encoder.', 'ema.model.'
@@ -55,6 +88,14 @@ def _fuse_qkv(weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
     return fused
 
 
+def _in_time_order(rows: Tensor) -> Tensor:
+    """HA-CM's decoder lists all even segments first; ``(1, S, 1, D)``."""
+    num_even = -(-rows.shape[1] // 2)
+    ordered = torch.empty_like(rows)
+    ordered[:, 0::2], ordered[:, 1::2] = rows[:, :num_even], rows[:, num_even:]
+    return ordered
+
+
 def convert_state_dict(state_dict: Mapping[str, Tensor],
                        source: str) -> Dict[str, Tensor]:
     """Convert a public method's weights to the names of this package.
@@ -63,12 +104,15 @@ def convert_state_dict(state_dict: Mapping[str, Tensor],
         state_dict (Mapping[str, Tensor]): The public weights. Skeleton2vec:
             a pre-training file's ``['model']['sd']``, with the prefixes
             ``auto_encoder.`` and ``ema.model.``, or a bare auto-encoder.
-        source (str): ``'skeleton2vec'``.
+            MAMP and its MAE: a file's ``['model']``, of pre-training, a
+            linear probe or fine-tuning. HA-CM: the same; the decoder of a
+            public file only makes sense with ``legacy_order=True``.
+        source (str): ``'skeleton2vec'``, ``'mamp'`` or ``'hacm'``.
 
     Returns:
-        dict[str, Tensor]: Weights of a :class:`MaskedSkeletonModel`:
-        ``backbone.*``, ``neck.*``, ``head.*`` and, if the file has a
-        teacher, ``target.teacher.module.*``. The teacher's decoder, which
+        dict[str, Tensor]: Weights of a :class:`MaskedSkeletonModel` or of a
+        recognizer: ``backbone.*``, ``neck.*``, ``head.*``, ``cls_head.*``
+        and, if the file has a teacher, ``target.teacher.module.*``. The teacher's decoder, which
         nothing uses, is left out.
 
     Raises:
@@ -86,13 +130,16 @@ def convert_state_dict(state_dict: Mapping[str, Tensor],
         ours = _rename(bare, RULES[source])
         if ours is None:
             unknown.append(name)
+        if not ours:
             continue
         if teacher:
             if not ours.startswith('backbone.'):
                 continue
             ours = _OUR_TEACHER + ours[len('backbone.'):]
-        if '.pos_embed.' in ours:
+        if '.pos_embed.' in ours and source == 'skeleton2vec':
             value = value.permute(0, 2, 3, 1).contiguous()
+        if ours == 'neck.pos_embed.temporal' and source == 'hacm':
+            value = _in_time_order(value)
         converted[ours] = value
     if unknown:
         raise ValueError(

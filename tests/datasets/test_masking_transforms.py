@@ -5,9 +5,15 @@ import pytest
 import torch
 from mmaction.datasets.transforms import PackActionInputs
 
-from skel_ssl.datasets.transforms import MotionAwareTubeMask, RandomMask
+from skel_ssl.datasets.transforms import (
+    MotionAwareMask,
+    MotionAwareTubeMask,
+    RandomMask,
+)
 from skel_ssl.models.ops.masking import (
+    motion_aware_mask,
     motion_intensity,
+    patch_motion,
     random_mask,
     tube_mask,
 )
@@ -15,13 +21,14 @@ from skel_ssl.models.ops.masking import (
 # 24 frames of 25 joints in patches of 3: 8 segments; tubes of 2 segments.
 TRANSFORMS = {
     'tube': (MotionAwareTubeMask, dict(tube_len=2, beta=.3)),
-    'random': (RandomMask, {}),
+    'motion': (MotionAwareMask, dict(patch_len=3)),
+    'random': (RandomMask, dict(patch_len=3)),
 }
 
 
 @pytest.fixture(params=TRANSFORMS)
 def make(request):
-    """Makes one of the two transforms."""
+    """Makes one of the transforms."""
     kind, settings = TRANSFORMS[request.param]
     return lambda **kwargs: kind(**{**settings, **kwargs})
 
@@ -59,6 +66,20 @@ def test_tubes_of_the_pure_function(results, ratio, beta, monkeypatch):
     assert torch.equal(packed['mask'].flatten(0, 1), expected.mask)
     assert torch.equal(packed['mask_rank'].flatten(0, 1), expected.rank)
     even = tube_mask(intensity, ratio, 2, 0., uniform)
+    assert not torch.equal(expected.mask, even.mask)  # motion had a say
+
+
+def test_moving_tokens_of_the_pure_function(results, monkeypatch):
+    transform = MotionAwareMask(3, .75, .2, return_rank=True)
+    drawn = recorded(transform, monkeypatch)
+    packed = transform(results)
+    (uniform, ) = drawn
+    intensity = patch_motion(
+        torch.from_numpy(results['keypoint']).flatten(0, 1), 3)
+    expected = motion_aware_mask(intensity, .75, .2, uniform)
+    assert torch.equal(packed['mask'].flatten(0, 1), expected.mask)
+    assert torch.equal(packed['mask_rank'].flatten(0, 1), expected.rank)
+    even = motion_aware_mask(intensity, .75, 0., uniform)
     assert not torch.equal(expected.mask, even.mask)  # motion had a say
 
 

@@ -16,8 +16,10 @@ from skel_ssl.models.ops.indices import (
 )
 from skel_ssl.models.ops.masking import (
     frame_motion,
+    motion_aware_mask,
     motion_intensity,
     num_kept,
+    patch_motion,
     random_mask,
     ranks,
     tube_mask,
@@ -272,3 +274,38 @@ def test_positions_are_resized_in_time_on_loading():
     torch.testing.assert_close(ramp.mean(), torch.tensor(1.5))
     torch.testing.assert_close(ramp[3:5], torch.tensor([1.25, 1.75]), atol=.1,
                                rtol=0)
+
+
+def test_motion_between_patches_by_hand():
+    persons = torch.zeros(1, 6, 2, 3)
+    persons[0, 2:4, 1] = 3.  # the second of three patches
+    persons[0, 5, 1, 0] = 6.  # one frame, one coordinate of the third
+    # |second - first| = 3 in all; |third - second| = 3, but for one, also 3.
+    expected = torch.tensor([[[0., 3.], [0., 3.], [0., 3.]]])
+    assert torch.equal(patch_motion(persons, 2), expected)
+    persons[0, 5, 1, 0] = 9.  # now it differs by 6 in 1 of 6 numbers
+    assert patch_motion(persons, 2)[0, 2, 1] == pytest.approx(3.5)
+    with pytest.raises(ValueError, match='motion between patches needs two'):
+        patch_motion(persons, 6)
+
+
+def test_moving_tokens_are_hidden_more_often():
+    """MAMP: a token's motion and its chance to be hidden go together."""
+    generator = torch.Generator().manual_seed(0)
+    intensity = torch.rand(1, 6, 10, generator=generator)
+    draws = 4000
+    uniform = torch.rand(draws, 60, generator=generator)
+    made = motion_aware_mask(
+        intensity.expand(draws, -1, -1), .5, .3, uniform).mask
+    assert (made.flatten(1).sum(1) == 30).all()
+    often = made.double().mean(0).flatten()
+    both = torch.stack([intensity.double().flatten(), often])
+    assert torch.corrcoef(both)[0, 1] > .9
+    # With tau = 0, and for a person who does not move, it is even: within
+    # five standard errors of one half.
+    still = torch.zeros(draws, 6, 10)
+    for flat in (motion_aware_mask(still, .5, .3, uniform),
+                 motion_aware_mask(
+                     intensity.expand(draws, -1, -1), .5, 0., uniform)):
+        often = flat.mask.double().mean(0)
+        assert (often - .5).abs().max() < 5 * .5 / draws**.5

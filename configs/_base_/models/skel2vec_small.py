@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 # Skeleton2vec in a size for small data sets.
-_base_ = 'skel2vec_small_encoder.py'
+_base_ = 'small_encoder.py'
 model = dict(
     type='MaskedSkeletonModel',
     data_preprocessor=dict(

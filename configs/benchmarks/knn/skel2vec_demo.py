@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 _base_ = [
     '../../_base_/default_runtime.py', '../../_base_/datasets/demo.py',
-    '../../_base_/models/skel2vec_small_encoder.py',
+    '../../_base_/models/small_encoder.py',
     '../../_base_/models/frozen_feature.py'
 ]
 model = dict(backbone=dict(_base_.encoder, num_joints=25))

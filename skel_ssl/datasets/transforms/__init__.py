@@ -8,13 +8,13 @@ from .augment import (
                       PoseTemporalCropResize,
 )
 from .base import PoseTransform
-from .masking import MotionAwareTubeMask, RandomMask
+from .masking import MotionAwareMask, MotionAwareTubeMask, RandomMask
 from .normalize import PosePreNormalize3D
 from .streams import PoseGenSkeFeat
 
 __all__ = [
-    'MotionAwareTubeMask', 'RandomMask', 'PoseGenSkeFeat',
-    'PoseJitter', 'PosePreNormalize3D', 'PoseRandomFlip', 'PoseRandomRotate',
+    'MotionAwareMask', 'MotionAwareTubeMask', 'PoseGenSkeFeat', 'PoseJitter',
+    'PosePreNormalize3D', 'PoseRandomFlip', 'PoseRandomRotate',
     'PoseRandomScale', 'PoseRandomShear', 'PoseTemporalCropResize',
-    'PoseTransform'
+    'PoseTransform', 'RandomMask'
 ]

@@ -11,7 +11,9 @@ from torch import Tensor
 from skel_ssl.models.ops.masking import (
     Masking,
     count_segments,
+    motion_aware_mask,
     motion_intensity,
+    patch_motion,
     random_mask,
     tube_mask,
 )
@@ -115,6 +117,34 @@ class MotionAwareTubeMask(_PoseMask):
                                num_joints)
         return tube_mask(intensity, self.mask_ratio, self.tube_len, self.beta,
                          uniform)
+
+
+@TRANSFORMS.register_module()
+class MotionAwareMask(_PoseMask):
+    """Hide tokens that move, each on its own (MAMP, section 3.3).
+
+    Keys as :class:`_PoseMask`.
+
+    Args:
+        patch_len (int): Frames of a token, as in the backbone.
+        mask_ratio (float): Share of all tokens of a person to hide.
+        tau (float): Temperature of the motion prior; the lower, the more
+            motion decides. 0 or less = uniform.
+        return_rank (bool): Also give ``mask_rank``.
+    """
+
+    def __init__(self,
+                 patch_len: int = 4,
+                 mask_ratio: float = 0.9,
+                 tau: float = 0.8,
+                 return_rank: bool = False) -> None:
+        super().__init__(patch_len, mask_ratio, return_rank)
+        self.tau = tau
+
+    def make(self, persons: Tensor) -> Masking:
+        intensity = patch_motion(persons, self.patch_len)
+        uniform = self.uniform(len(persons), intensity[0].numel())
+        return motion_aware_mask(intensity, self.mask_ratio, self.tau, uniform)
 
 
 @TRANSFORMS.register_module()

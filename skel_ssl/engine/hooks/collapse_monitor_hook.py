@@ -86,7 +86,8 @@ class CollapseMonitorHook(Hook):
         abort (bool): Whether to stop the training with
             :class:`CollapsedError` when it has collapsed. A loss like that
             of a constant does not stop it.
-        seed (int): Seed of the clips' augmentation and masks, 0 or more.
+        seed (int): Seed of the clips' augmentation and masks, 0 or more, in
+            the data pipeline and in the model.
 
     Raises:
         ValueError: If an argument is out of range, the model is no
@@ -184,8 +185,9 @@ class CollapseMonitorHook(Hook):
             self._batches = [
                 loader.collate_fn(clips[i::parts]) for i in range(parts)
             ]
-        if any('mask' not in sample
-               for sample in self._batches[0]['data_samples']):
+        if not self._model.makes_masks and any(
+                'mask' not in sample
+                for sample in self._batches[0]['data_samples']):
             raise ValueError(
                 'CollapseMonitorHook needs clips with masks: put a mask '
                 "transform before PackActionInputs and 'mask' into its "
@@ -200,7 +202,7 @@ class CollapseMonitorHook(Hook):
             # The steps before are not to be counted as the check's.
             torch.cuda.synchronize()
         began = time.monotonic()
-        with _unnoticed(self._model), runner.optim_wrapper.optim_context(
+        with _unnoticed(self._model, self.seed), runner.optim_wrapper.optim_context(
                 self._model):
             figures = self._measure()
         # All ranks measure the same; rank 0's rounding decides for all.
@@ -224,9 +226,12 @@ class CollapseMonitorHook(Hook):
         losses, const_losses = [], []
         for batch in self._batches:
             data = model.data_preprocessor(batch)
-            persons, indices = data['inputs'], data['indices']
+            persons = data['inputs']
             if not len(persons):
                 continue
+            _, indices, rank = model.hide(persons, data.get('mask'),
+                                          data.get('indices'),
+                                          data.get('rank'))
             if hasattr(model.target, 'inspect'):
                 view = model.target.inspect(persons)
                 target, untreated = view.target, view.raw
@@ -239,7 +244,7 @@ class CollapseMonitorHook(Hook):
             hidden.update(target)
             features['student'].append(
                 model.extract_feat(persons).float().mean((1, 2)))
-            decoded = model.decode(persons, indices, data.get('rank'))
+            decoded = model.decode(persons, indices, rank)
             guess = model.head(gather_tokens(decoded, indices.hidden))
             pred.update(guess)
             losses.append(model.head.token_error(guess, target).flatten())
@@ -332,12 +337,19 @@ class CollapseMonitorHook(Hook):
 
 
 @contextmanager
-def _unnoticed(model: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients; leaves modes and generators alone."""
+def _unnoticed(model: nn.Module, seed: int) -> Iterator[None]:
+    """Eval mode without gradients; leaves modes and generators alone.
+
+    A model that makes its own masks makes the same at each check and on all
+    ranks: its generators start from ``seed``.
+    """
     modes = [(module, module.training) for module in model.modules()]
     device = next(model.parameters()).device
     devices = [device] if device.type == 'cuda' else []
-    with isolated_random(), torch.random.fork_rng(devices), torch.no_grad():
+    with isolated_random(seed), torch.random.fork_rng(
+            devices), torch.no_grad():
+        if devices:
+            torch.cuda.manual_seed(seed)
         model.eval()
         try:
             yield

@@ -91,6 +91,7 @@ class SkeletonTransformer(BaseModule):
                 'clip_len in the pipeline) or another patch_len')
         self.in_channels = in_channels
         self.num_joints = num_joints
+        self.num_input_joints = num_joints
         self.num_frames = num_frames
         self.patch_len = patch_len
         self.embed_dims = embed_dims
@@ -123,6 +124,19 @@ class SkeletonTransformer(BaseModule):
         """A frozen backbone stays in eval mode."""
         return super().train(mode and not self.frozen)
 
+    def embed(self, persons: Tensor, kept: Optional[Tensor] = None) -> Tensor:
+        """Make the tokens that the blocks see.
+
+        Args:
+            persons (Tensor): ``(P, T, V, C)``.
+            kept (Tensor, optional): ``(P, K)`` positions of the visible
+                tokens; None = all tokens.
+
+        Returns:
+            Tensor: ``(P, K, D)``; K = S * V if all tokens are visible.
+        """
+        return self.joint_embed(persons, kept) + self.pos_embed(kept)
+
     def hidden_states(self,
                       persons: Tensor,
                       kept: Optional[Tensor] = None) -> List[Tensor]:
@@ -138,7 +152,7 @@ class SkeletonTransformer(BaseModule):
             tokens are visible.
         """
         self._check(persons)
-        x = self.joint_embed(persons, kept) + self.pos_embed(kept)
+        x = self.embed(persons, kept)
         outs = []
         for block in self.blocks:
             x = block(x)
@@ -210,16 +224,16 @@ class SkeletonTransformer(BaseModule):
 
     def _check(self, persons: Tensor) -> None:
         shape = tuple(persons.shape)
-        wanted = (self.num_frames, self.num_joints, self.in_channels)
+        wanted = (self.num_frames, self.num_input_joints, self.in_channels)
         if shape[1:] == wanted:
             return
         if len(shape) != 4:
             raise ValueError('persons are (P, T, V, C); got a shape of '
                              f'{shape}')
-        if shape[2] != self.num_joints:
+        if shape[2] != self.num_input_joints:
             raise ValueError(
                 f'the data have {shape[2]} joints and the backbone is made '
-                f'for {self.num_joints}: set num_joints={shape[2]}, or use '
+                f'for {self.num_input_joints}: set num_joints={shape[2]}, or use '
                 'data of the other layout')
         if shape[1] % self.patch_len:
             raise ValueError(

@@ -46,7 +46,7 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
         Returns:
             dict: ``inputs (P, T, V, C)`` float32; ``data_samples`` as they
             came; ``slots (P,)``, the place of each person in the flattened
-            (B, nc, M); and, if the samples have them, ``mask`` and ``rank``
+            (B, nc, M); ``views (nc, M)``; and, if the samples have them, ``mask`` and ``rank``
             ``(P, S, V)`` and the ``indices`` of the mask.
         """
         clips, samples = data['inputs'], data['data_samples']
@@ -66,7 +66,10 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
             stacked = torch.stack(list(values)).to(present.device)
             return stacked.flatten(0, axes - 1)[slots]
 
-        batch = dict(inputs=clips.flatten(0, 2)[slots], slots=slots)
+        batch = dict(
+            inputs=clips.flatten(0, 2)[slots],
+            slots=slots,
+            views=tuple(clips.shape[1:3]))
         if samples is not None and len(samples) and 'mask' in samples[0]:
             batch['mask'] = persons_of([s.mask for s in samples], 3)
             batch['indices'] = mask_to_indices(batch['mask'])

@@ -12,7 +12,7 @@ from ..ops.indices import TokenIndices, gather_tokens, place_tokens
 from ..ops.token_embed import PositionEmbedding
 from ..ops.transformer import TransformerBlock
 
-UNSHUFFLES = ('position', 'reference')
+UNSHUFFLES = ('position', 'reference', 'rank')
 
 
 @MODELS.register_module()
@@ -39,7 +39,9 @@ class TransformerDecoder(BaseModule):
             public code, which un-shuffles inside each segment a flat list
             that holds all latents first, so that they land in the first
             segments. It needs the mask's ranking and is there for parity
-            with checkpoints of that code.
+            with checkpoints of that code. ``'rank'`` puts at each position
+            what its rank points to in the list of all latents, as they
+            come, followed by mask tokens; HA-CM's ``legacy_order`` needs it.
         attention (str): ``'fused'`` or ``'plain'``.
         init_cfg (dict | list[dict], optional): Initialisation.
     """
@@ -92,7 +94,7 @@ class TransformerDecoder(BaseModule):
                 ``indices.kept``.
             indices (TokenIndices): Where the tokens are.
             rank (Tensor, optional): ``(P, S, V)``, the mask's ranking; used
-                by ``unshuffle='reference'`` only.
+                by ``unshuffle='reference'`` and ``'rank'`` only.
 
         Returns:
             Tensor: ``(P, S * V, D')`` tokens at all positions.
@@ -101,6 +103,8 @@ class TransformerDecoder(BaseModule):
         latent = self.embed(latent)
         if self.unshuffle == 'reference':
             grid = self._reference_grid(latent, indices.kept, rank)
+        elif self.unshuffle == 'rank':
+            grid = self._ranked_grid(latent, rank)
         else:
             background = self.mask_token.expand(-1, positions.shape[1], -1)
             grid = place_tokens(latent, indices.kept, background)
@@ -123,9 +127,21 @@ class TransformerDecoder(BaseModule):
         segment = kept.div(num_joints, rounding_mode='floor')
         order = (segment * num_joints + rank.gather(1, kept)).argsort(1)
         latent = gather_tokens(latent, order)
-        fill = self.mask_token.to(latent.dtype).expand(
-            len(latent), rank.shape[1] - latent.shape[1], -1)
-        flat = torch.cat([latent, fill], dim=1)
         start = torch.arange(rank.shape[1], device=rank.device)
         start = start - start % num_joints
-        return gather_tokens(flat, start + rank)
+        return self._listed(latent, start + rank)
+
+    def _ranked_grid(self, latent: Tensor, rank: Optional[Tensor]) -> Tensor:
+        """Placement by rank; see Args of the class."""
+        if rank is None:
+            raise ValueError(
+                "unshuffle='rank' needs the ranking behind the mask, as "
+                "CrossMask makes it; use 'position' for other masks")
+        return self._listed(latent, rank.flatten(1))
+
+    def _listed(self, latent: Tensor, places: Tensor) -> Tensor:
+        """Pick ``(P, L)`` places from all latents followed by mask
+        tokens."""
+        fill = self.mask_token.to(latent.dtype).expand(
+            len(latent), places.shape[1] - latent.shape[1], -1)
+        return gather_tokens(torch.cat([latent, fill], dim=1), places)

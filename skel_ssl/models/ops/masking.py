@@ -96,6 +96,70 @@ def motion_intensity(persons: Tensor, patch_len: int) -> Tensor:
     return motion.unflatten(1, (num_segments, patch_len)).mean(dim=(2, 4))
 
 
+def patch_motion(persons: Tensor, patch_len: int) -> Tensor:
+    """Mean absolute difference of each token to the one before (MAMP).
+
+    Neighbouring patches are compared frame by frame, so frames that are
+    ``patch_len`` apart; the first patch takes the value of the second.
+
+    Args:
+        persons (Tensor): ``(P, T, V, C)`` float.
+        patch_len (int): Frames of a token.
+
+    Returns:
+        Tensor: ``(P, S, V)``.
+
+    Raises:
+        ValueError: If T is not a multiple of ``patch_len``, or there is but
+            one patch.
+    """
+    num_segments = count_segments(persons.shape[1], patch_len)
+    if num_segments < 2:
+        raise ValueError(f'{persons.shape[1]} frames are one patch of '
+                         f'{patch_len}: motion between patches needs two')
+    patches = persons.unflatten(1, (num_segments, patch_len))
+    motion = patches.diff(dim=1).abs().mean(dim=(2, 4))
+    return torch.cat([motion[:, :1], motion], dim=1)
+
+
+def motion_aware_mask(intensity: Tensor,
+                      mask_ratio: float = 0.9,
+                      tau: float = 0.8,
+                      uniform: Optional[Tensor] = None) -> Masking:
+    """Hide tokens that move, by sampling without replacement (MAMP).
+
+    The probability of a token is ``softmax(intensity / (tau * max
+    intensity))`` over all tokens of the person; the logarithm of it plus
+    Gumbel noise ranks the tokens, and the lowest stay visible. Without
+    motion the choice is uniform.
+
+    Args:
+        intensity (Tensor): ``(P, S, V)``, see :func:`patch_motion`.
+        mask_ratio (float): Share of the S * V tokens to hide, see
+            :func:`num_kept`.
+        tau (float): Temperature; 0 or less = uniform, as
+            :func:`random_mask`.
+        uniform (Tensor, optional): ``(P, S * V)`` numbers in [0, 1). Drawn
+            here if not given.
+
+    Returns:
+        Masking: The mask, and each token's rank among all of the person.
+    """
+    shape = intensity.shape
+    flat = intensity.flatten(1)
+    kept = num_kept(flat.shape[1], mask_ratio)
+    if uniform is None:
+        uniform = torch.rand_like(flat)
+    score = uniform
+    if tau > 0:
+        peak = flat.amax(1, keepdim=True)
+        prob = (flat / (tau * peak + 1e-10)).softmax(1)
+        noise = -torch.log(-torch.log(uniform + 1e-10) + 1e-10)
+        score = prob.log() + noise
+    rank = ranks(score).view(shape)
+    return Masking(mask=rank >= kept, rank=rank)
+
+
 def tube_mask(intensity: Tensor,
               mask_ratio: float = 0.9,
               tube_len: int = 5,

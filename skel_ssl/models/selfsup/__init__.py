@@ -1,4 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from .cross_masked_model import CrossMaskedModel
 from .masked_skeleton_model import MaskedSkeletonModel
 
-__all__ = ['MaskedSkeletonModel']
+__all__ = ['CrossMaskedModel', 'MaskedSkeletonModel']

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The one algorithm of masked pre-training."""
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseModel
@@ -30,7 +30,12 @@ class MaskedSkeletonModel(BaseModel):
         keep_reconstruction (bool): Whether ``predict`` puts predictions and
             targets of all tokens into the data samples; they are large.
         init_cfg (dict | list[dict], optional): Initialisation.
+
+    Attributes:
+        makes_masks (bool): Whether the model hides tokens by itself, without
+            masks in the data; see :meth:`hide`.
     """
+    makes_masks = False
 
     def __init__(self,
                  backbone: dict,
@@ -69,7 +74,8 @@ class MaskedSkeletonModel(BaseModel):
                 mask: Optional[Tensor] = None,
                 indices: Optional[TokenIndices] = None,
                 rank: Optional[Tensor] = None,
-                slots: Optional[Tensor] = None) -> Any:
+                slots: Optional[Tensor] = None,
+                views: Optional[Tuple[int, int]] = None) -> Any:
         """Run one of the three modes on a batch of persons.
 
         The arguments are what ``PersonDataPreprocessor`` makes.
@@ -86,22 +92,49 @@ class MaskedSkeletonModel(BaseModel):
             rank (Tensor, optional): ``(P, S, V)``, the mask's ranking.
             slots (Tensor, optional): ``(P,)`` place of each person in the
                 flattened (clip, view, person) slots. Needed by 'predict'.
+            views (tuple[int, int], optional): Views and person slots of a
+                clip, ``(num_clips, M)``. Needed by 'predict'.
         """
         if mode == 'tensor':
             return self.extract_feat(inputs)
         if mode not in ('loss', 'predict'):
             raise ValueError(f"there is no mode {mode!r}; choose 'loss', "
                              "'tensor' or 'predict'")
+        mask, indices, rank = self.hide(inputs, mask, indices, rank)
+        if mode == 'loss':
+            return self.loss(inputs, indices, rank)
+        return self.predict(inputs, data_samples, mask, indices, rank, slots,
+                            views)
+
+    def hide(
+        self,
+        inputs: Tensor,
+        mask: Optional[Tensor] = None,
+        indices: Optional[TokenIndices] = None,
+        rank: Optional[Tensor] = None
+    ) -> Tuple[Tensor, TokenIndices, Optional[Tensor]]:
+        """Which tokens are hidden: here those of the data's masks.
+
+        Args:
+            inputs (Tensor): ``(P, T, V, C)``.
+            mask (Tensor, optional): See :meth:`forward`.
+            indices (TokenIndices, optional): See :meth:`forward`.
+            rank (Tensor, optional): See :meth:`forward`.
+
+        Returns:
+            tuple: ``mask``, ``indices`` and ``rank``.
+
+        Raises:
+            ValueError: If there is no mask, or one of another grid.
+        """
         if mask is None:
             raise ValueError(
-                f'mode={mode!r} needs a mask: put a mask transform before '
-                "PackActionInputs and 'mask' into its algorithm_keys")
+                f'{type(self).__name__} needs a mask: put a mask transform '
+                "before PackActionInputs and 'mask' into its algorithm_keys")
         self._check_mask(mask)
         if indices is None:
             indices = mask_to_indices(mask)
-        if mode == 'loss':
-            return self.loss(inputs, indices, rank)
-        return self.predict(inputs, data_samples, mask, indices, rank, slots)
+        return mask, indices, rank
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """Features of unmasked persons.
@@ -118,15 +151,23 @@ class MaskedSkeletonModel(BaseModel):
     def loss(self, inputs: Tensor, indices: TokenIndices,
              rank: Optional[Tensor]) -> Dict[str, Tensor]:
         """Losses of a batch, see :meth:`forward`."""
+        latent = self.backbone.encode(inputs, indices.kept)
+        return self.reconstruction_loss(latent, inputs, indices, rank)
+
+    def reconstruction_loss(self, latent: Tensor, inputs: Tensor,
+                            indices: TokenIndices,
+                            rank: Optional[Tensor]) -> Dict[str, Tensor]:
+        """Decode the encoded tokens ``(P, K, D)`` and compare."""
         target = gather_tokens(self.target(inputs), indices.hidden)
-        decoded = self.decode(inputs, indices, rank)
+        decoded = self.neck(latent, indices, rank)
         pred = self.head(gather_tokens(decoded, indices.hidden))
         return self.head.loss(pred, target)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: List[BaseDataElement],
                 mask: Tensor, indices: TokenIndices, rank: Optional[Tensor],
-                slots: Tensor) -> List[BaseDataElement]:
+                slots: Tensor, views: Tuple[int,
+                                            int]) -> List[BaseDataElement]:
         """Fill the data samples.
 
         Each gets, with (num_clips, M) in front and zeros for empty slots:
@@ -146,7 +187,6 @@ class MaskedSkeletonModel(BaseModel):
         if self.keep_reconstruction:
             fields['prediction'] = pred.unflatten(1, grid)
             fields['target'] = target.unflatten(1, grid)
-        views = tuple(data_samples[0].mask.shape[:2])
         num_slots = len(data_samples) * views[0] * views[1]
         for name, values in fields.items():
             out = values.new_zeros(num_slots, *values.shape[1:])

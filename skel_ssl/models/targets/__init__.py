@@ -1,4 +1,8 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from .ball_motion_target import BallMotionTarget
+from .patch_targets import CoordinateTarget, MotionTarget
 from .teacher_target import TeacherTarget
 
-__all__ = ['TeacherTarget']
+__all__ = [
+    'BallMotionTarget', 'CoordinateTarget', 'MotionTarget', 'TeacherTarget'
+]

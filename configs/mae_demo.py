@@ -1,0 +1,14 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+_base_ = [
+    '_base_/default_runtime.py', '_base_/datasets/demo.py',
+    '_base_/models/mae_small.py', '_base_/schedules/mamp_small.py'
+]
+model = dict(backbone=dict(num_joints=25), neck=dict(num_joints=25))
+_base_.train_dataloader.dataset.pipeline.insert(-1, _base_.mask)
+
+param_scheduler = dict(warmup=2, total=40)
+train_cfg = dict(max_epochs=40)
+
+# Pre-training has no evaluation loop.
+val_dataloader = val_evaluator = val_cfg = None
+test_dataloader = test_evaluator = test_cfg = None
