@@ -138,13 +138,16 @@ def test_the_full_model_is_built(path, load):
     model = MODELS.build(cfg.model)
     loader = cfg.test_dataloader or cfg.train_dataloader
     joints, _, _, classes = DATA[Path(loader.dataset.ann_file).name]
-    assert model.backbone.num_joints == joints
+    # HA-CM's tokens are the joints of the limbs.
+    inputs = getattr(model.backbone, 'num_input_joints', None)
+    assert (inputs or model.backbone.num_joints) == joints
     if path in LINEAR + FINETUNE:
         assert model.cls_head.num_classes == classes
         width = model.cls_head.in_channels
         assert width == model.backbone.embed_dims
     if hasattr(model, 'cls_head') and hasattr(model.cls_head, 'fc1'):
-        assert model.cls_head.fc1.in_features == joints * width
+        assert (model.cls_head.fc1.in_features ==
+                model.backbone.num_joints * width)
     if 'auto_scale_lr' in cfg:
         base_batch_size = cfg.auto_scale_lr.base_batch_size
         assert base_batch_size == cfg.train_dataloader.batch_size
@@ -452,6 +455,59 @@ def test_published_mamp_probe(name, batch_size, lr, load):
         assert 'PoseRandomRotate' not in pipeline
 
 
+# HA-CM: our settings are those of NTU-60 X-Sub everywhere (section 10).
+HACM = {
+    'ntu60': ('xsub_train', 500),
+    'ntu60_xview': ('xview_train', 400),
+    'ntu120': ('xsub_train', 400),
+    'ntu120_xset': ('xset_train', 400),
+    'pkummd1': ('xsub_train', 400),
+    'pkummd2': ('xsub_train', 400),
+}
+
+
+@pytest.mark.parametrize('name', HACM)
+def test_published_hacm(name, load):
+    split, epochs = HACM[name]
+    cfg = load(f'hacm_{name}.py')
+    loader = cfg.train_dataloader
+    assert (loader.dataset.split, loader.batch_size,
+            loader.drop_last) == (split, 64, True)
+    transforms = by_type(loader.dataset.pipeline)
+    assert list(transforms) == [
+        'PosePreNormalize3D', 'PoseRandomRotate', 'GenSkeFeat',
+        'PoseTemporalCropResize', 'FormatGCNInput', 'PackActionInputs'
+    ]  # the mask is made in the model
+    crop = transforms['PoseTemporalCropResize']
+    assert (crop.clip_len, crop.p_interval) == (72, (.5, 1.))
+    schedule = cfg.param_scheduler
+    assert (schedule.warmup, schedule.total, schedule.eta_min_ratio,
+            schedule.offset) == (20, epochs, .5, 0)
+    assert cfg.train_cfg.max_epochs == epochs
+
+    model = MODELS.build(cfg.model)
+    # 9,064,535 of the public model, less 283,726 that nothing uses.
+    assert sum(p.numel() for p in model.parameters()) == 8_780_809
+    encoder, mask = model.backbone, model.mask_generator
+    assert (encoder.num_joints, encoder.num_segments, encoder.patch_len,
+            encoder.depth, len(model.neck.blocks)) == (18, 24, 3, 8, 3)
+    assert encoder.token_joints.tolist() == [
+        2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19, 21, 22, 23, 24
+    ]
+    assert model.num_kept == (21, 21)
+    assert (mask.tau, mask.null_weight, mask.distance_factor, mask.select,
+            mask.legacy) == (.9, .01, 2, 'keep_high', ())
+    assert (model.rec_weight, model.contrast_weight) == (1, 1)
+    for block in (*encoder.blocks, *model.neck.blocks):
+        assert block.norm1.eps == 1e-5 and block.gamma_1 is None
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    assert optimizer.defaults['betas'] == (.9, .95)
+    for group in optimizer.param_groups:
+        for param in group['params']:
+            assert group['lr'] == 1e-3
+            assert group['weight_decay'] == (0. if param.ndim == 1 else .05)
+
+
 # Section 13: batch, rate, its lowest, epochs and classes of fine-tuning.
 TUNED = {
     'finetune/skel2vec_ntu60.py': (48, 3e-4, 1e-5, 100, 60),
@@ -468,6 +524,9 @@ TUNED = {
     'finetune/mamp_ntu120_xset.py': (48, 3e-4, 1e-5, 100, 120),
     'semi/mamp_ntu60_10percent.py': (48, 3e-4, 1e-5, 100, 60),
     'transfer/mamp_ntu60_to_pkummd2.py': (48, 3e-4, 1e-5, 100, 51),
+    'finetune/hacm_ntu60.py': (48, 3e-4, 1e-5, 100, 60),
+    'finetune/hacm_pkummd2.py': (8, 3e-4, 1e-5, 100, 51),
+    'semi/hacm_ntu60_1percent.py': (48, 3e-4, 1e-5, 100, 60),
 }
 
 
@@ -479,8 +538,9 @@ def test_published_finetuning(config, load):
     model = MODELS.build(cfg.model)
     head = model.cls_head
     assert type(head).__name__ == 'FineTuneHead'
+    joints = 18 if 'hacm' in config else 25
     assert (head.fc1.in_features, head.fc1.out_features,
-            head.fc2.out_features) == (6400, 2048, classes)
+            head.fc2.out_features) == (256 * joints, 2048, classes)
     assert (head.dropout.p, head.label_smooth_eps,
             head.average_clips) == (.3, .1, 'score')
     # Without drop path there is no module of that kind.
@@ -514,7 +574,8 @@ def test_published_finetuning(config, load):
             name = names[id(param)]
             seen.add(name)
             layer = published_layer(name)
-            if 'mamp' in config and name.startswith('backbone.norm.'):
+            if 'skel2vec' not in config and name.startswith(
+                    'backbone.norm.'):
                 layer = 9  # with the head
             assert group['lr'] == pytest.approx(lr * .8**(9 - layer)), name
             free = param.ndim == 1 or 'pos_embed' in name

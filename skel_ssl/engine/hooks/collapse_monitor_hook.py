@@ -202,8 +202,8 @@ class CollapseMonitorHook(Hook):
             # The steps before are not to be counted as the check's.
             torch.cuda.synchronize()
         began = time.monotonic()
-        with _unnoticed(self._model, self.seed), runner.optim_wrapper.optim_context(
-                self._model):
+        precision = runner.optim_wrapper.optim_context(self._model)
+        with _unnoticed(self._model, self.seed), precision:
             figures = self._measure()
         # All ranks measure the same; rank 0's rounding decides for all.
         shared = [figures]

@@ -86,6 +86,7 @@ class HyperbolicSkeletonTransformer(SkeletonTransformer):
                     persons: Tensor,
                     kept: Optional[Tensor] = None) -> Tensor:
         """Tokens before the map into the ball, see :meth:`embed`."""
+        self._check(persons)
         limbs = persons.index_select(2, self.token_joints)
         return super().embed(limbs, kept)
 

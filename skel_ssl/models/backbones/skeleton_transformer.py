@@ -233,8 +233,8 @@ class SkeletonTransformer(BaseModule):
         if shape[2] != self.num_input_joints:
             raise ValueError(
                 f'the data have {shape[2]} joints and the backbone is made '
-                f'for {self.num_input_joints}: set num_joints={shape[2]}, or use '
-                'data of the other layout')
+                f'for {self.num_input_joints}: set num_joints={shape[2]}, or '
+                'use data of the other layout')
         if shape[1] % self.patch_len:
             raise ValueError(
                 f'{shape[1]} frames cannot be cut into patches of '

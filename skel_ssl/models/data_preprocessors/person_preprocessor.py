@@ -46,8 +46,9 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
         Returns:
             dict: ``inputs (P, T, V, C)`` float32; ``data_samples`` as they
             came; ``slots (P,)``, the place of each person in the flattened
-            (B, nc, M); ``views (nc, M)``; and, if the samples have them, ``mask`` and ``rank``
-            ``(P, S, V)`` and the ``indices`` of the mask.
+            (B, nc, M); ``views``, the tuple (nc, M); and, if the samples
+            have them, ``mask`` and ``rank`` ``(P, S, V)`` and the
+            ``indices`` of the mask.
         """
         clips, samples = data['inputs'], data['data_samples']
         if not isinstance(clips, Tensor):

@@ -57,13 +57,14 @@ class CrossMaskedModel(MaskedSkeletonModel):
         self.rec_weight = rec_weight
         self.contrast_weight = contrast_weight
         self.mask_generator = MODELS.build(mask_generator)
-        self.contrast = MODELS.build(contrast or dict(type='CrossContrastLoss'))
+        self.contrast = MODELS.build(
+            contrast or dict(type='CrossContrastLoss'))
         self.num_kept = self.mask_generator.num_kept(
             self.backbone.num_segments, self.backbone.num_joints)
         by_rank = getattr(self.neck, 'unshuffle', None) == 'rank'
         if self.mask_generator.legacy and not by_rank:
             raise ValueError(
-                "legacy_order misplaces tokens in the decoder: give the neck "
+                'legacy_order misplaces tokens in the decoder: give the neck '
                 "unshuffle='rank'")
 
     @torch.no_grad()
