@@ -77,10 +77,10 @@ class HyperbolicSkeletonTransformer(SkeletonTransformer):
             **kwargs)
         self.layout = layout
         self.num_input_joints = layout.num_joints
-        for name, joints in (('token_joints', token_joints), ('trunk_joints',
-                                                              trunk_joints)):
+        joints = dict(token_joints=token_joints, trunk_joints=trunk_joints)
+        for name, indices in joints.items():
             self.register_buffer(
-                name, torch.tensor(joints), persistent=False)
+                name, torch.tensor(indices), persistent=False)
 
     def flat_tokens(self,
                     persons: Tensor,

@@ -158,30 +158,28 @@ def cross_mask(temporal: Tensor,
     grid = torch.arange(
         num_segments * num_joints, device=temporal.device).view(
             num_segments, num_joints)
-    groups = ((temporal, grid[0::2], uniform[0], 'A'),
-              (spatial, grid[1::2], uniform[1], 'B'))
-    num_visible, before = sum(kept), 0
-    encoded, hidden, places, positions = [], [], [], []
-    for (score, place, noise, slip), visible in zip(groups, kept):
+    groups = ((temporal, grid[0::2], uniform[0], kept[0], 'A'),
+              (spatial, grid[1::2], uniform[1], kept[1], 'B'))
+    encoded, hidden, positions, places = [], [], [], []
+    listed = before = 0  # visible tokens, and all tokens, of groups before
+    for score, position, noise, visible, slip in groups:
         by_joint = slip in legacy
         flat = (score.transpose(1, 2) if by_joint else score).flatten(1)
         rank = select_tokens(flat, tau, noise, select)
         order = rank.argsort(1)
-        source = place.t() if slip == 'A' and by_joint else place
-        place = place.flatten()
-        encoded.append(source.flatten()[order[:, :visible]])
-        hidden.append(place[order[:, visible:]])
-        positions.append(place)
+        # 'A' draws tokens joint by joint; with 'B' only the scores are.
+        token = position.t() if by_joint and slip == 'A' else position
+        token, position = token.flatten(), position.flatten()
+        encoded.append(token[order[:, :visible]])
+        hidden.append(position[order[:, visible:]])
+        positions.append(position)
         if 'C' in legacy:
-            places.append(rank + before)
-        else:
-            # Visible tokens of this group come after those of the other;
-            # what points beyond all of them is a mask token.
-            start = 0 if slip == 'A' else kept[0]
-            places.append(
-                torch.where(rank < visible, rank + start,
-                            rank + num_visible))
-        before += flat.shape[1]
+            place = rank + before
+        else:  # beyond the visible tokens of both groups are mask tokens
+            place = torch.where(rank < visible, rank + listed,
+                                rank + sum(kept))
+        places.append(place)
+        listed, before = listed + visible, before + flat.shape[1]
     positions, places = torch.cat(positions), torch.cat(places, 1)
     indices = TokenIndices(torch.cat(encoded, 1), torch.cat(hidden, 1))
     mask = torch.zeros_like(places, dtype=torch.bool)

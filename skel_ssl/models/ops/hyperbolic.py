@@ -93,9 +93,7 @@ def distance_sums(points: Tensor, factor: float = 2.) -> Tensor:
         centred = points - points.mean(-2, keepdim=True)
         gram = centred @ centred.transpose(-2, -1)
         norm = gram.diagonal(dim1=-2, dim2=-1)
+        # Exactly 0 on the diagonal.
         square = norm[..., :, None] + norm[..., None, :] - 2 * gram
-        x = factor * square.clamp(min=0) / (gap[..., :, None] *
-                                            gap[..., None, :])
-        itself = torch.eye(
-            points.shape[-2], dtype=torch.bool, device=points.device)
-        return _arccosh1p(x.masked_fill(itself, 0.)).sum(-1)
+        gaps = gap[..., :, None] * gap[..., None, :]
+        return _arccosh1p(factor * square.clamp(min=0) / gaps).sum(-1)
