@@ -41,7 +41,7 @@ _MAMP: List[Rule] = [
     (r'decoder_pred\.(.*)', r'head.fc.\1'),
     # Downstream models: a trained probe, or the fine-tuned head.
     (r'head\.fc\.0\.(.*)', r'cls_head.norm.\1'),
-    (r'head\.fc\.1\.(.*)', r'cls_head.fc.\1'),
+    (r'head\.fc\.(?:1\.)?(weight|bias)', r'cls_head.fc.\1'),
     (r'head\.bn\.(.*)', r'cls_head.norm.\1'),
     (r'head\.(fc[12])\.(.*)', r'cls_head.\1.\2'),
 ]
@@ -112,8 +112,9 @@ def convert_state_dict(state_dict: Mapping[str, Tensor],
     Returns:
         dict[str, Tensor]: Weights of a :class:`MaskedSkeletonModel` or of a
         recognizer: ``backbone.*``, ``neck.*``, ``head.*``, ``cls_head.*``
-        and, if the file has a teacher, ``target.teacher.module.*``. The teacher's decoder, which
-        nothing uses, is left out.
+        and, if the file has a teacher, ``target.teacher.module.*``. What
+        nothing uses is left out: the teacher's decoder, and the public
+        HA-CM's spare heads, projections and mask tokens.
 
     Raises:
         ValueError: If there is no such source, or a weight has no place.

@@ -190,6 +190,15 @@ def test_the_gram_form_keeps_its_precision(spread):
         distance_sums(points), direct, rtol=2e-4, atol=0)
 
 
+def test_a_crowd_and_one_outside():
+    """Rounding makes squared distances in the crowd negative."""
+    v = torch.randn(50, 1, 16) + 1e-5 * torch.randn(50, 18, 16)
+    v[:, 0] += 1
+    sums = distance_sums(ball_map(v))
+    assert sums.isfinite().all()
+    assert (sums[:, 0] > 10 * sums[:, 1:].amax(1) / 17).all()
+
+
 def test_radii_next_to_one():
     direction = torch.nn.functional.normalize(torch.randn(64, 16), dim=-1)
     radius = 1 - torch.rand(64, 1) * 1e-5
@@ -721,6 +730,9 @@ def test_bfloat16_autocast_keeps_float32_islands():
         assert model.target(data['inputs']).dtype == torch.float32
         low = model.hide(data['inputs'], uniform=uniform)
         assert torch.equal(low.rank, made.rank)
+        scores = model.mask_generator.scores(
+            torch.randn(1, 4, 3, 16).bfloat16(), torch.zeros(1, 4, 16))
+        assert {score.dtype for score in scores} == {torch.float32}
         losses = losses_of(model, data, uniform)
     for name, value in losses.items():
         assert value.dtype == torch.float32
@@ -759,19 +771,19 @@ def test_masks_are_drawn_anew():
 
 def test_tensor_and_predict_modes():
     model = build()
-    data = model.data_preprocessor(batch(views=2))
+    data = model.data_preprocessor(batch(views=3))
     feats = model(mode='tensor', **data)
-    assert feats.shape == (10, SEGMENTS, LIMBS, 16)
+    assert feats.shape == (15, SEGMENTS, LIMBS, 16)
     torch.manual_seed(1)
     rec = model(mode='loss', **data)['loss_rec'].detach()
     torch.manual_seed(1)
     samples = model(mode='predict', **data)
-    assert samples[1].present.tolist() == [[True, False]] * 2
+    assert samples[1].present.tolist() == [[True, False]] * 3
     for sample in samples:
-        assert sample.mask.shape == (2, 2, SEGMENTS, LIMBS)
+        assert sample.mask.shape == (3, 2, SEGMENTS, LIMBS)
         assert sample.token_error.shape == sample.mask.shape
         assert sample.prediction.shape == sample.target.shape
-        assert sample.target.shape == (2, 2, SEGMENTS, LIMBS, 9)
+        assert sample.target.shape == (3, 2, SEGMENTS, LIMBS, 9)
         hidden = sample.mask.sum((2, 3))[sample.present]
         assert hidden.eq(78 - 2 * 11).all()
     error = torch.cat(

@@ -10,10 +10,10 @@ class TokenIndices(NamedTuple):
     """Where the tokens of a masked batch are.
 
     Attributes:
-        kept (Tensor): ``(P, K)`` int64, positions of the visible tokens,
-            ascending.
+        kept (Tensor): ``(P, K)`` int64, positions of the visible tokens;
+            ascending if they come from :func:`mask_to_indices`.
         hidden (Tensor): ``(P, H)`` int64, positions of the hidden tokens,
-            ascending.
+            likewise.
     """
     kept: Tensor
     hidden: Tensor
