@@ -28,7 +28,8 @@ class Run:
         encoder (Encoder): The encoder.
         readout (str): The read-out.
         scores (Scores): The figures.
-        diagnostics (dict): See :func:`diagnose_features`.
+        diagnostics (dict): See :func:`diagnose_features`; none of raw
+            coordinates.
     """
     encoder: Encoder
     readout: str
@@ -107,16 +108,15 @@ def evaluate_frozen(cfg: Config,
     evaluator = FrozenEvaluator(settings, source.device)
     runs: List[Run] = []
     for encoder in encoders:
-        # Raw coordinates have a classic read-out of their own.
-        flat = ['flat'] * (encoder.kind == 'raw' and 'flat' not in readouts)
+        wanted = {readout: list(protocols) for readout in readouts}
+        if encoder.kind == 'raw':
+            # Neighbours of raw coordinates have a classic read-out.
+            found = [p for p in protocols if p in ('knn', 'retrieval')]
+            wanted = {**({'flat': found} if found else {}), **wanted}
         train, test = (
-            source.features(encoder, part, [*readouts, *flat], progress)
+            source.features(encoder, part, list(wanted), progress)
             for part in ('train', 'test'))
-        for readout in [*readouts, *flat]:
-            asked = [
-                p for p in protocols
-                if readout not in flat or p in ('knn', 'retrieval')
-            ]
+        for readout, asked in wanted.items():
             seeds = encoder.probe_seeds or range(settings.seeds)
             bar = progress.add_task(
                 f'{encoder.kind}, {readout}',
@@ -128,8 +128,9 @@ def evaluate_frozen(cfg: Config,
                 seeds,
                 on_step=lambda bar=bar: progress.advance(bar))
             progress.remove_task(bar)
-            runs.append(
-                Run(encoder, readout, scores, diagnose(test[readout])))
+            # Raw coordinates cannot collapse.
+            figures = {} if encoder.kind == 'raw' else diagnose(test[readout])
+            runs.append(Run(encoder, readout, scores, figures))
         clips = train[readout], test[readout]
     for part, found in zip(('train', 'test'), clips):
         source.data[part].update(
@@ -157,7 +158,7 @@ def warnings_of(runs: Sequence[Run], train: FeatureSet,
     """
     warnings = []
     for run in runs:
-        reason = collapsed(run.diagnostics)
+        reason = run.diagnostics and collapsed(run.diagnostics)
         if run.encoder.kind == 'pretrained' and reason:
             warnings.append(
                 f'COLLAPSED: {run.encoder.about["checkpoint"]}, read-out '
