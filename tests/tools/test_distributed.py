@@ -140,6 +140,22 @@ def test_the_wrapper_heeds_the_config(monkeypatch):
         assert wrapper.device_ids is None
 
 
+def test_batch_norm_is_synchronised_on_gpus_only(monkeypatch):
+    """torch cannot do it on a CPU, and would fail in the first step."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    parser = argparse.ArgumentParser()
+    cli.add_common_arguments(parser)
+    args = parser.parse_args(['--launcher', 'pytorch', '--work-dir', '.'])
+    for without_gpu in (True, False):
+        monkeypatch.setattr(cli, 'init_dist_without_accelerator',
+                            lambda _, answer=without_gpu: answer)
+        cfg = Config.fromfile(
+            ROOT / 'configs/benchmarks/linear/skel2vec_demo.py')
+        assert cfg.sync_bn == 'torch'
+        cli.merge_common_arguments(cfg, args)
+        assert cfg.get('sync_bn') == (None if without_gpu else 'torch')
+
+
 PARTS = {
     'uneven': ([1., 2., 6.], [5.]),
     'one empty': ([], [3., 5.]),
