@@ -9,7 +9,9 @@ import sys
 from pickle import UnpicklingError
 from typing import Callable
 
+import torch
 from mmengine.config import Config, DictAction
+from mmengine.dist import barrier, is_distributed
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from rich.console import Console
@@ -150,6 +152,21 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
+def leave_processes() -> None:
+    """End this process of a distributed run without a GPU, at once.
+
+    All is written by now. torch's gloo threads can abort or hang the
+    interpreter on its way out ("terminate called without an active
+    exception"), and a launcher would call a finished run a failure.
+    """
+    if is_distributed() and torch.distributed.get_backend() == 'gloo':
+        barrier()
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a tool; a fault of the input ends in one readable message.
 
@@ -165,3 +182,4 @@ def run(main: Callable[[], None]) -> None:
         Console(stderr=True).print('[bold red]error:[/]', end=' ')
         print(f'{text}\n(SKEL_SSL_DEBUG=1 shows where)', file=sys.stderr)
         sys.exit(1)
+    leave_processes()
