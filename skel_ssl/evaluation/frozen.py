@@ -169,9 +169,9 @@ class FrozenEvaluator:
         scores.notes['linear'] = dict(learning_rate=rate, **note)
         for seed in seeds:
             probes = train_probes(x, y, classes, [rate], seed=seed, **how)
-            scores.add('linear', probe_accuracy(probes, test_x, test_y)[0])
-            scores.add('linear_top5',
-                       probe_accuracy(probes, test_x, test_y, topk=5)[0])
+            top1, top5 = probe_accuracy(probes, test_x, test_y, topk=(1, 5))
+            scores.add('linear', top1[0])
+            scores.add('linear_top5', top5[0])
 
     def _semi(self, scores: Scores, train: FeatureSet, data: tuple,
               on_step: Callable[[], None]) -> None:

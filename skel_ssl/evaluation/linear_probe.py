@@ -113,21 +113,23 @@ def train_probes(features: Tensor,
 def probe_accuracy(probes: LinearProbes,
                    features: Tensor,
                    labels: Tensor,
-                   topk: int = 1) -> Tensor:
-    """Accuracy of each probe, ``(R,)``.
+                   topk: Sequence[int] = (1, )) -> Tensor:
+    """Accuracy of each probe, ``(R,)``, or ``(K, R)`` for several top-k.
 
     Args:
         probes (LinearProbes): Trained probes.
         features (Tensor): ``(n, D)``.
         labels (Tensor): ``(n,)``.
-        topk (int): The right class must be among so many.
+        topk (Sequence[int]): The right class must be among so many.
     """
     hits = []
     for x, y in zip(features.split(4096), labels.split(4096)):
         logits = probes(x)
-        best = logits.topk(min(topk, logits.shape[2]), dim=2).indices
-        hits.append((best == y[:, None, None]).any(2))
-    return torch.cat(hits).double().mean(0)
+        best = logits.topk(min(max(topk), logits.shape[2]), dim=2).indices
+        right = best == y[:, None, None]
+        hits.append(torch.stack([right[..., :k].any(2) for k in topk]))
+    accuracy = torch.cat(hits, 1).double().mean(1)
+    return accuracy[0] if len(topk) == 1 else accuracy
 
 
 class Fold(NamedTuple):

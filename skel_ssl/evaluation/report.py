@@ -210,6 +210,7 @@ def as_record(evaluation: Evaluation) -> Dict[str, Any]:
         protocol=PROTOCOL_VERSION,
         figures=figures,
         data=evaluation.data,
+        protocols=evaluation.protocols,
         persons=evaluation.persons,
         settings=dataclasses.asdict(evaluation.settings),
         runs=[

@@ -58,6 +58,7 @@ def test_the_tool(run_tool, pretrained, tmp_path):
         assert text in first.stdout, text
     record = json.loads(out.read_text())
     assert record['protocol'] == 'frozen/1'
+    assert record['protocols'] == ['linear', 'knn', 'retrieval', 'semi']
     assert {r['encoder']['kind'] for r in record['runs']} == {
         'raw', 'random', 'pretrained'
     }
