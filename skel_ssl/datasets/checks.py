@@ -27,7 +27,8 @@ def clip_fault(annotation: Mapping[str, Any],
 
     Args:
         annotation (Mapping): An annotation of an MMAction2 pose pickle, with
-            ``keypoint`` of shape ``(M, T, V, C)``.
+            ``keypoint`` of shape ``(M, T, V, C)``, and
+            ``keypoint_score`` of shape ``(M, T, V)`` if it has scores.
         num_joints (int, optional): V as it must be. None: not checked.
         max_persons (int, optional): The largest allowed M. None: any.
         require_label (bool): Whether a clip without ``label`` is at fault.
@@ -40,9 +41,8 @@ def clip_fault(annotation: Mapping[str, Any],
     if 'keypoint' not in annotation:
         return "has no 'keypoint'"
     keypoint = annotation['keypoint']
-    kind = getattr(keypoint, 'dtype', type(keypoint))
-    if not isinstance(keypoint, np.ndarray) or kind.kind not in 'fiu':
-        return f"'keypoint' is not an array of real numbers but {kind}"
+    if not _is_numeric(keypoint):
+        return _not_numbers('keypoint', keypoint)
     if keypoint.ndim != 4:
         return (f"'keypoint' has shape {keypoint.shape}, not (persons, "
                 'frames, joints, coordinates)')
@@ -58,20 +58,42 @@ def clip_fault(annotation: Mapping[str, Any],
         return f"'total_frames' is {said}, 'keypoint' has {frames} frames"
     if require_label and 'label' not in annotation:
         return "has no 'label'"
-    return _value_fault(keypoint)
+    fault = _first_bad(keypoint, np.isfinite(keypoint), 'not finite')
+    if fault is None and not keypoint.any():
+        fault = 'holds nobody: every coordinate is zero'
+    if fault is None and 'keypoint_score' in annotation:
+        fault = _score_fault(annotation['keypoint_score'], keypoint.shape[:3])
+    return fault
 
 
-def _value_fault(keypoint: np.ndarray) -> Optional[str]:
-    finite = np.isfinite(keypoint)
-    if not finite.all():
-        at = tuple(np.argwhere(~finite)[0])
-        person, frame, joint, _ = at
-        return (f'{finite.size - finite.sum()} value(s) are not finite, the '
-                f'first is {keypoint[at]} at person {person}, frame {frame}, '
-                f'joint {joint}')
-    if not keypoint.any():
-        return 'holds nobody: every coordinate is zero'
-    return None
+def _is_numeric(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype.kind in 'fiu'
+
+
+def _not_numbers(key: str, values: Any) -> str:
+    kind = getattr(values, 'dtype', type(values))
+    return f'{key!r} is not an array of real numbers but {kind}'
+
+
+def _first_bad(values: np.ndarray, good: np.ndarray,
+               what: str) -> Optional[str]:
+    if good.all():
+        return None
+    at = tuple(np.argwhere(~good)[0])
+    person, frame, joint = at[:3]
+    return (f'{good.size - good.sum()} value(s) are {what}, the first is '
+            f'{values[at]} at person {person}, frame {frame}, joint {joint}')
+
+
+def _score_fault(scores: Any, shape: Tuple[int, ...]) -> Optional[str]:
+    if not _is_numeric(scores):
+        return _not_numbers('keypoint_score', scores)
+    if scores.shape != shape:
+        return (f"'keypoint_score' has shape {scores.shape}, 'keypoint' asks "
+                f'for {shape}')
+    good = np.isfinite(scores) & (scores >= 0)
+    fault = _first_bad(scores, good, 'not finite numbers of 0 or more')
+    return fault and f"'keypoint_score': {fault}"
 
 
 def find_faults(annotations: Iterable[Mapping[str, Any]],
@@ -94,3 +116,12 @@ def find_faults(annotations: Iterable[Mapping[str, Any]],
                clip_fault(x, num_joints, max_persons, require_label))
               for x in annotations)
     return [(name, fault) for name, fault in faults if fault is not None]
+
+
+def shows_nobody(annotation: Mapping[str, Any]) -> bool:
+    """Whether a sound clip has scores and all of them are zero.
+
+    Args:
+        annotation (Mapping): See :func:`clip_fault`.
+    """
+    return not np.any(annotation.get('keypoint_score', 1))

@@ -17,9 +17,9 @@ from mmengine.logging import print_log
 
 from skel_ssl.registry import DATASETS
 
-from .checks import Fault, clip_name, find_faults
+from .checks import Fault, clip_name, find_faults, shows_nobody
 from .few_labels import choose_few_labels, hash_clips
-from .layouts import SkeletonLayout, get_layout
+from .layouts import LayoutLike, get_layout
 from .pickle_io import load_annotations
 from .seeded_sampler import SeededIndex, isolated_random
 
@@ -68,15 +68,15 @@ class SkeletonDataset(PoseDataset):
     Raises:
         FileNotFoundError: See :func:`load_annotations`.
         ValueError: If the file cannot be read, has no such split, or holds
-            clips that cannot be used; if nothing is left; if an argument is
-            out of range.
+            clips that cannot be used; if nothing is left, or every
+            ``keypoint_score`` is 0; if an argument is out of range.
     """
 
     def __init__(self,
                  ann_file: str,
                  pipeline: List[Union[Dict, Callable]],
                  split: Optional[Union[str, Sequence[str]]] = None,
-                 layout: Optional[Union[str, dict, SkeletonLayout]] = 'ntu25',
+                 layout: Optional[LayoutLike] = 'ntu25',
                  max_persons: Optional[int] = 2,
                  invalid: str = 'error',
                  require_label: bool = False,
@@ -128,9 +128,28 @@ class SkeletonDataset(PoseDataset):
             raise ValueError(
                 f'no clip is left of {self.ann_file!r} with '
                 f'split={self.split!r}, {len(faults)} were left out')
+        self._look_at_scores(infos)
         if self.few_labels is not None:
             infos = self._keep_few(infos, **self.few_labels)
         return infos
+
+    def _look_at_scores(self, infos: Sequence[Mapping[str, Any]]) -> None:
+        """Warn about clips without a single score, raise if all are so."""
+        unseen = [str(clip_name(x)) for x in infos if shows_nobody(x)]
+        if not unseen:
+            return
+        fault = (f'in {len(unseen)} of {len(infos)} clips of '
+                 f'{self.ann_file!r} (split={self.split!r}) every '
+                 "'keypoint_score' is 0, so nobody is seen in them")
+        if len(unseen) == len(infos):
+            raise ValueError(
+                f"{fault}: delete 'keypoint_score' from the annotations if "
+                'the scores mean nothing')
+        more = ', ...' if len(unseen) > _NUM_SHOWN else ''
+        print_log(
+            f'{fault}: {", ".join(unseen[:_NUM_SHOWN])}{more}',
+            logger='current',
+            level=logging.WARNING)
 
     def _keep_few(self,
                   infos: List[Dict[str, Any]],

@@ -39,6 +39,12 @@ def broken(value, person=0, frame=2, joint=7):
     return keypoint
 
 
+def scores(value):
+    made = np.zeros((1, 5, 25))
+    made[0, 2, 7] = value
+    return made
+
+
 @pytest.fixture
 def write(tmp_path):
 
@@ -76,6 +82,15 @@ FAULTS = [
      'is -inf at person 1, frame 2, joint 7'),
     (dict(keypoint=np.zeros((2, 5, 25, 3))), 'holds nobody'),
     (dict(keypoint=np.ones((0, 5, 25, 3))), 'holds nobody'),
+    (dict(keypoint_score=[[1.]]),
+     "'keypoint_score' is not an array of real numbers but .*list"),
+    (dict(keypoint_score=np.ones((1, 5, 25, 1))),
+     r"'keypoint_score' has shape \(1, 5, 25, 1\).* \(1, 5, 25\)"),
+    (dict(keypoint_score=scores(np.nan)),
+     r"'keypoint_score': 1 value\(s\).* nan at person 0, frame 2, joint 7"),
+    (dict(keypoint_score=scores(np.inf)), 'is inf at person 0, frame 2, j'),
+    (dict(keypoint_score=scores(-.5)),
+     r'not finite numbers of 0 or more, the first is -0\.5 at person 0'),
 ]
 
 
@@ -97,6 +112,8 @@ def test_the_first_of_many_values_is_said():
 
 @pytest.mark.parametrize('changes', [
     dict(keypoint=np.ones((4, 5, 17, 2), np.float16), label=None),
+    dict(keypoint_score=scores(0)),
+    dict(keypoint_score=scores(1).astype(np.float16)),
     dict(keypoint=np.ones((1, 5, 25, 3), np.int16)),
 ])
 def test_what_is_not_asked_is_no_fault(changes):

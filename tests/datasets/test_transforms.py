@@ -194,7 +194,7 @@ def test_same_generator_state_same_result(transform):
     (dict(keypoint=np.ones((6, 25, 3))), r'\(6, 25, 3\)'),
     (dict(), "no 'keypoint'"),
     (dict(keypoint=np.ones((1, 6, 25, 3)), keypoint_score=np.ones(
-        (1, 6, 25))), 'keypoint_score'),
+        (1, 6, 24))), 'keypoint_score'),
 ])
 def test_bad_clips_are_named(transform, results, said):
     with pytest.raises(ValueError, match=said) as error:

@@ -1,6 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 from .augment import (
-                      PoseJitter,
                       PoseRandomFlip,
                       PoseRandomRotate,
                       PoseRandomScale,
@@ -8,13 +7,20 @@ from .augment import (
                       PoseTemporalCropResize,
 )
 from .base import PoseTransform
-from .masking import MotionAwareMask, MotionAwareTubeMask, RandomMask
+from .jitter import PoseJitter
+from .masking import (
+                      BodyPartMask,
+                      MotionAwareMask,
+                      MotionAwareTubeMask,
+                      RandomMask,
+)
 from .normalize import PosePreNormalize3D
+from .normalize_2d import PosePreNormalize2D
 from .streams import PoseGenSkeFeat
 
 __all__ = [
-    'MotionAwareMask', 'MotionAwareTubeMask', 'PoseGenSkeFeat', 'PoseJitter',
-    'PosePreNormalize3D', 'PoseRandomFlip', 'PoseRandomRotate',
-    'PoseRandomScale', 'PoseRandomShear', 'PoseTemporalCropResize',
-    'PoseTransform', 'RandomMask'
+    'BodyPartMask', 'MotionAwareMask', 'MotionAwareTubeMask', 'PoseGenSkeFeat',
+    'PoseJitter', 'PosePreNormalize2D', 'PosePreNormalize3D', 'PoseRandomFlip',
+    'PoseRandomRotate', 'PoseRandomScale', 'PoseRandomShear',
+    'PoseTemporalCropResize', 'PoseTransform', 'RandomMask'
 ]

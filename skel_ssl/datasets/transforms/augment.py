@@ -13,7 +13,7 @@ import numpy as np
 
 from skel_ssl.registry import TRANSFORMS
 
-from ..layouts import SkeletonLayout, get_layout
+from ..layouts import LayoutLike, get_layout
 from . import geometry
 from .base import PoseTransform
 
@@ -33,6 +33,8 @@ def _per_axis(name: str, limits: Limits, below: float = np.inf) -> np.ndarray:
 
 class PoseAugment(PoseTransform, metaclass=ABCMeta):
     """A transform that makes new keypoints from the keypoints alone."""
+
+    keeps_scores = True
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Transform the keypoints of a clip.
@@ -146,10 +148,11 @@ class PoseRandomFlip(PoseAugment):
             ``flip_pairs``.
     """
 
-    def __init__(
-            self,
-            prob: float = 0.5,
-            layout: Union[str, dict, SkeletonLayout] = 'ntu25') -> None:
+    keeps_scores = False  # the joints change places
+
+    def __init__(self,
+                 prob: float = 0.5,
+                 layout: LayoutLike = 'ntu25') -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f'prob={prob} must be between 0 and 1')
         self.prob = prob
@@ -170,36 +173,6 @@ class PoseRandomFlip(PoseAugment):
         if np.random.random_sample() < self.prob:
             return geometry.mirror(keypoint, self._order)
         return keypoint
-
-
-@TRANSFORMS.register_module()
-class PoseJitter(PoseAugment):
-    """Add Gaussian noise to every joint that is there.
-
-    A joint at exactly zero was not seen and stays zero. A person that equals
-    person 0 everywhere gets the noise of person 0.
-
-    Args:
-        sigma (float): Standard deviation, in the unit of the keypoints
-            (metres in NTU).
-
-    Raises:
-        ValueError: If ``sigma`` is negative.
-    """
-
-    num_coordinates = None
-
-    def __init__(self, sigma: float = 0.01) -> None:
-        if sigma < 0:
-            raise ValueError(f'sigma={sigma} must be 0 or more')
-        self.sigma = sigma
-
-    def apply(self, keypoint: np.ndarray) -> np.ndarray:
-        noise = np.random.normal(0, self.sigma, size=keypoint.shape)
-        copies = (keypoint == keypoint[:1]).all((1, 2, 3))
-        noise[copies] = noise[0]
-        seen = keypoint.any(-1, keepdims=True)
-        return keypoint + (noise * seen).astype(keypoint.dtype)
 
 
 @TRANSFORMS.register_module()

@@ -19,6 +19,9 @@ class PoseTransform(BaseTransform):
     # number of coordinates that the transform needs, None: any
     num_coordinates: Optional[int] = 3
 
+    # whether a joint keeps its place, so that its score still belongs to it
+    keeps_scores = False
+
     def read_keypoint(self, results: Dict[str, Any]) -> np.ndarray:
         """Take the keypoints of a clip and see that they fit.
 
@@ -31,7 +34,8 @@ class PoseTransform(BaseTransform):
         Raises:
             ValueError: If there are none, their shape is not four-dimensional
                 or has no frames or the wrong number of coordinates, or there
-                are scores, which would no longer belong to the keypoints.
+                are scores which would no longer belong to the keypoints, or
+                do not now: their shape must be (M, T, V).
         """
         if 'keypoint' not in results:
             raise ValueError(
@@ -46,10 +50,35 @@ class PoseTransform(BaseTransform):
                 f'{keypoint.shape}; it must be (persons, frames >= 1, joints, '
                 f'{channels or "coordinates"}), as before FormatGCNInput')
         if 'keypoint_score' in results:
+            self._check_scores(results)
+        return keypoint
+
+    def _check_scores(self, results: Dict[str, Any]) -> None:
+        if not self.keeps_scores:
             raise ValueError(
                 f"{self.where(results)}: 'keypoint_score' would no longer "
                 'belong to the keypoints; delete it from the annotations')
-        return keypoint
+        shape, expected = (np.shape(results['keypoint_score']),
+                           results['keypoint'].shape[:3])
+        if shape != expected:
+            raise ValueError(
+                f"{self.where(results)}: 'keypoint_score' has shape {shape}; "
+                f"to belong to 'keypoint' it must be {expected}")
+
+    @staticmethod
+    def valid_joints(results: Dict[str, Any]) -> np.ndarray:
+        """Which joints were seen.
+
+        Args:
+            results (dict): The clip.
+
+        Returns:
+            np.ndarray: Shape (M, T, V), bool: True where the score is above
+            0; without scores, where the coordinates are not all exactly 0.
+        """
+        if 'keypoint_score' in results:
+            return results['keypoint_score'] > 0
+        return results['keypoint'].any(-1)
 
     def check_joints(self, results: Dict[str, Any],
                      layout: SkeletonLayout) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Masks as data transforms: thin wrappers over ``models.ops.masking``."""
 from abc import abstractmethod
-from typing import Dict
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -11,13 +11,22 @@ from torch import Tensor
 from skel_ssl.models.ops.masking import (
     Masking,
     count_segments,
+    hidden_range,
+    joint_mask,
     motion_aware_mask,
     motion_intensity,
     patch_motion,
+    random_joint_mask,
     random_mask,
+    random_part_mask,
     tube_mask,
 )
 from skel_ssl.registry import TRANSFORMS
+
+from ..layouts import LayoutLike, get_layout
+
+Parts = Union[Sequence[Union[int, str]], str]
+Count = Union[int, Tuple[int, int]]
 
 
 class _PoseMask(BaseTransform):
@@ -30,11 +39,57 @@ class _PoseMask(BaseTransform):
     Added Keys:
 
         - mask, bool tensor ``(num_clips, M, S, V)``, True = hidden
+
+    Put ``'mask'`` into the ``algorithm_keys`` of ``PackActionInputs``. Random
+    numbers come from NumPy's global generator, as in MMAction2's transforms.
+
+    Args:
+        patch_len (int): Frames of a token, as in the backbone.
+    """
+
+    def __init__(self, patch_len: int) -> None:
+        self.patch_len = patch_len
+
+    @abstractmethod
+    def make(self, persons: Tensor) -> Dict[str, Tensor]:
+        """What to add for persons ``(P, T, V, C)``: ``(P, S, V)`` each."""
+
+    def transform(self, results: Dict) -> Dict:
+        """Add the mask of each person slot."""
+        keypoint = results['keypoint']
+        if keypoint.ndim != 5:
+            raise ValueError(
+                f'{type(self).__name__} masks (num_clips, M, T, V, C), so put '
+                'it after FormatGCNInput; got a shape of '
+                f'{tuple(keypoint.shape)}')
+        persons = torch.as_tensor(keypoint).flatten(0, 1)
+        slots = keypoint.shape[:2]
+        for key, made in self.make(persons).items():
+            results[key] = made.unflatten(0, slots)
+        return results
+
+    @staticmethod
+    def uniform(*shape: int) -> Tensor:
+        """Uniform float32 numbers in [0, 1)."""
+        # A float64 just below 1 would round up to 1.
+        return torch.from_numpy(
+            np.random.randint(0, 1 << 24, shape).astype(np.float32) /
+            (1 << 24))
+
+    def __repr__(self) -> str:
+        args = ', '.join(f'{k}={v!r}' for k, v in vars(self).items()
+                         if not k.startswith('_'))
+        return f'{type(self).__name__}({args})'
+
+
+class _RankedMask(_PoseMask):
+    """Base of the masks that hide a share of the tokens, by a ranking.
+
+    Keys as :class:`_PoseMask`, and one more to add:
+
         - mask_rank (if ``return_rank``), int64, same shape
 
-    Put ``'mask'`` (and ``'mask_rank'``) into the ``algorithm_keys`` of
-    ``PackActionInputs``. Random numbers come from NumPy's global generator,
-    as in MMAction2's transforms.
+    Put ``'mask_rank'`` into the ``algorithm_keys``, too.
 
     Args:
         patch_len (int): Frames of a token, as in the backbone.
@@ -47,48 +102,25 @@ class _PoseMask(BaseTransform):
                  patch_len: int = 3,
                  mask_ratio: float = 0.9,
                  return_rank: bool = False) -> None:
-        self.patch_len = patch_len
+        super().__init__(patch_len)
         self.mask_ratio = mask_ratio
         self.return_rank = return_rank
 
     @abstractmethod
-    def make(self, persons: Tensor) -> Masking:
-        """Mask persons ``(P, T, V, C)``."""
+    def rank(self, persons: Tensor) -> Masking:
+        """Rank and mask persons ``(P, T, V, C)``."""
 
-    def transform(self, results: Dict) -> Dict:
-        """Add the mask of each person slot."""
-        keypoint = results['keypoint']
-        if keypoint.ndim != 5:
-            raise ValueError(
-                f'{type(self).__name__} masks (num_clips, M, T, V, C), so put '
-                'it after FormatGCNInput; got a shape of '
-                f'{tuple(keypoint.shape)}')
-        persons = torch.as_tensor(keypoint).flatten(0, 1)
-        made = self.make(persons)
-        slots = keypoint.shape[:2]
-        results['mask'] = made.mask.unflatten(0, slots)
-        if self.return_rank:
-            results['mask_rank'] = made.rank.unflatten(0, slots)
-        return results
-
-    @staticmethod
-    def uniform(*shape: int) -> Tensor:
-        """Uniform float32 numbers in [0, 1)."""
-        # A float64 just below 1 would round up to 1.
-        return torch.from_numpy(
-            np.random.randint(0, 1 << 24, shape).astype(np.float32) /
-            (1 << 24))
-
-    def __repr__(self) -> str:
-        args = ', '.join(f'{k}={v}' for k, v in vars(self).items())
-        return f'{type(self).__name__}({args})'
+    def make(self, persons: Tensor) -> Dict[str, Tensor]:
+        mask, rank = self.rank(persons)
+        return dict(
+            mask=mask, mask_rank=rank) if self.return_rank else dict(mask=mask)
 
 
 @TRANSFORMS.register_module()
-class MotionAwareTubeMask(_PoseMask):
+class MotionAwareTubeMask(_RankedMask):
     """Hide the joints that move, in tubes (Skeleton2vec, section 3.3).
 
-    Keys as :class:`_PoseMask`.
+    Keys as :class:`_RankedMask`.
 
     Args:
         patch_len (int): Frames of a token, as in the backbone.
@@ -110,7 +142,7 @@ class MotionAwareTubeMask(_PoseMask):
         self.tube_len = tube_len
         self.beta = beta
 
-    def make(self, persons: Tensor) -> Masking:
+    def rank(self, persons: Tensor) -> Masking:
         intensity = motion_intensity(persons, self.patch_len)
         num_persons, num_segments, num_joints = intensity.shape
         uniform = self.uniform(num_persons, num_segments // self.tube_len,
@@ -120,10 +152,10 @@ class MotionAwareTubeMask(_PoseMask):
 
 
 @TRANSFORMS.register_module()
-class MotionAwareMask(_PoseMask):
+class MotionAwareMask(_RankedMask):
     """Hide tokens that move, each on its own (MAMP, section 3.3).
 
-    Keys as :class:`_PoseMask`.
+    Keys as :class:`_RankedMask`.
 
     Args:
         patch_len (int): Frames of a token, as in the backbone.
@@ -141,23 +173,160 @@ class MotionAwareMask(_PoseMask):
         super().__init__(patch_len, mask_ratio, return_rank)
         self.tau = tau
 
-    def make(self, persons: Tensor) -> Masking:
+    def rank(self, persons: Tensor) -> Masking:
         intensity = patch_motion(persons, self.patch_len)
         uniform = self.uniform(len(persons), intensity[0].numel())
         return motion_aware_mask(intensity, self.mask_ratio, self.tau, uniform)
 
 
 @TRANSFORMS.register_module()
-class RandomMask(_PoseMask):
+class RandomMask(_RankedMask):
     """Hide tokens uniformly at random (MAE).
 
-    Keys and arguments as :class:`_PoseMask`; ``mask_ratio`` is the share of
+    Keys and arguments as :class:`_RankedMask`; ``mask_ratio`` is the share of
     all tokens of a person.
     """
 
-    def make(self, persons: Tensor) -> Masking:
+    def rank(self, persons: Tensor) -> Masking:
         num_persons, num_frames, num_joints, _ = persons.shape
         num_segments = count_segments(num_frames, self.patch_len)
         uniform = self.uniform(num_persons, num_segments * num_joints)
         return random_mask(num_persons, num_segments, num_joints,
                            self.mask_ratio, uniform)
+
+
+@TRANSFORMS.register_module()
+class BodyPartMask(_PoseMask):
+    """Hide whole parts of the body (SkeletonMAE, section 3.1.2).
+
+    Keys as :class:`_PoseMask`.
+
+    - ``mask_parts=(3, 5)``: these parts, of everyone, all the time. The
+      default, with which the published figures were made.
+    - ``mask_parts='random', num_mask_parts=2`` (or ``(1, 3)``): parts chosen
+      at random for each person, as the paper's text says. They have
+      different numbers of joints, so the model must not need the same number
+      of hidden tokens in every row.
+    - ``mask_mode='joint', num_mask_joints=4``: joints chosen at random, the
+      paper's baseline.
+
+    An argument that has no meaning for the chosen kind is an error.
+
+    Args:
+        layout (str | dict): The body, see :func:`get_layout`; its parts are
+            counted in their order.
+        mask_parts (Sequence[int | str] | str, optional): Indices or names of
+            the parts to hide, or ``'random'``. None: (3, 5), which is the
+            right arm and the right leg in the presets; with ``mask_mode=
+            'joint'`` it must be None.
+        num_mask_parts (int | tuple[int, int], optional): How many parts to
+            hide, or the lowest and the highest number; only, and always,
+            with ``'random'``.
+        mask_scope (str): With random parts or joints: ``'clip'``, the same
+            in all frames (a tube), or ``'frame'``, anew for each token along
+            time.
+        mask_mode (str): ``'part'`` or ``'joint'``.
+        num_mask_joints (int | tuple[int, int], optional): How many joints to
+            hide; only, and always, with ``mask_mode='joint'``.
+        patch_len (int): Frames of a token, as in the backbone.
+
+    Raises:
+        ValueError: If nothing or everything would be hidden, a part does not
+            exist, or the arguments do not go together.
+    """
+
+    def __init__(self,
+                 layout: LayoutLike = 'coco17',
+                 mask_parts: Optional[Parts] = None,
+                 num_mask_parts: Optional[Count] = None,
+                 mask_scope: str = 'clip',
+                 mask_mode: str = 'part',
+                 num_mask_joints: Optional[Count] = None,
+                 patch_len: int = 1) -> None:
+        super().__init__(patch_len)
+        if mask_mode not in ('part', 'joint'):
+            raise ValueError(
+                f"mask_mode must be 'part' or 'joint', not {mask_mode!r}")
+        if mask_scope not in ('clip', 'frame'):
+            raise ValueError(
+                f"mask_scope must be 'clip' or 'frame', not {mask_scope!r}")
+        if mask_parts is None and mask_mode == 'part':
+            mask_parts = (3, 5)
+        self.layout = layout
+        self.mask_parts = mask_parts
+        self.num_mask_parts = num_mask_parts
+        self.mask_scope = mask_scope
+        self.mask_mode = mask_mode
+        self.num_mask_joints = num_mask_joints
+        self._body = get_layout(layout)
+        self._parts = tuple(self._body.parts.values())
+        if mask_mode == 'joint':
+            self._check_used("mask_mode='joint'", 'num_mask_joints',
+                             'mask_scope')
+            hidden_range(num_mask_joints, self._body.num_joints, 'joints')
+        elif mask_parts == 'random':
+            self._check_used("mask_parts='random'", 'mask_parts',
+                             'num_mask_parts', 'mask_scope')
+            hidden_range(num_mask_parts, len(self._parts), 'parts')
+        else:
+            self._check_used(f'mask_parts={mask_parts!r}', 'mask_parts')
+            self._fixed = self._joints_of(mask_parts)
+
+    def _check_used(self, kind: str, *used: str) -> None:
+        """Raise if an argument is missing, or would have no effect."""
+        unset = dict(
+            mask_parts=None,
+            num_mask_parts=None,
+            num_mask_joints=None,
+            mask_scope='clip')
+        for name, default in unset.items():
+            value = getattr(self, name)
+            if name in used and value is None:
+                raise ValueError(f'{kind} needs {name}')
+            if name not in used and value != default:
+                raise ValueError(f'{name}={value!r} would have no effect with '
+                                 f'{kind}; leave it out')
+
+    def _joints_of(self, mask_parts: Parts) -> List[int]:
+        """The joints of parts that are given by index or name."""
+        names = list(self._body.parts)
+        if isinstance(mask_parts, (str, int)):
+            raise ValueError(
+                f"mask_parts={mask_parts!r} must be a list of parts or "
+                f"'random'; the parts of layout {self._body.name!r} are "
+                f'{names}')
+        places = [names.index(part) if part in names else part
+                  for part in mask_parts]
+        wrong = [part for part in places
+                 if not isinstance(part, int) or not 0 <= part < len(names)]
+        if wrong or len(set(places)) < len(places):
+            fault = f'there is no part {wrong[0]!r}' if wrong else (
+                'a part is named twice')
+            raise ValueError(
+                f'mask_parts={mask_parts!r}: {fault}; the parts of layout '
+                f'{self._body.name!r} are {names}, or 0 to {len(names) - 1}')
+        joints = [joint for place in places for joint in self._parts[place]]
+        joint_mask(1, 1, self._body.num_joints, joints)  # some, and not all
+        return joints
+
+    def make(self, persons: Tensor) -> Dict[str, Tensor]:
+        num_persons, num_frames, num_joints, _ = persons.shape
+        if num_joints != self._body.num_joints:
+            raise ValueError(
+                f'{type(self).__name__}: the clip has {num_joints} joints, '
+                f'layout {self._body.name!r} has {self._body.num_joints}; '
+                'give the transform the layout= of the data')
+        num_segments = count_segments(num_frames, self.patch_len)
+        size = (num_persons, num_segments, num_joints)
+        if self.mask_mode == 'part' and self.mask_parts != 'random':
+            return dict(mask=joint_mask(*size, self._fixed))
+        choices = 1 if self.mask_scope == 'clip' else num_segments
+        if self.mask_mode == 'joint':
+            uniform = self.uniform(num_persons, choices, num_joints + 1)
+            mask = random_joint_mask(*size, self.num_mask_joints,
+                                     self.mask_scope, uniform)
+        else:
+            uniform = self.uniform(num_persons, choices, len(self._parts) + 1)
+            mask = random_part_mask(*size, self._parts, self.num_mask_parts,
+                                    self.mask_scope, uniform)
+        return dict(mask=mask)

@@ -1,11 +1,11 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
 from skel_ssl.registry import TRANSFORMS
 
-from ..layouts import SkeletonLayout, get_layout
+from ..layouts import LayoutLike, get_layout
 from .base import PoseTransform
 from .geometry import apply_matrix, rotation_between
 
@@ -129,7 +129,7 @@ class PosePreNormalize3D(PoseTransform):
     def __init__(self,
                  align_spine: bool = True,
                  align_shoulder: bool = True,
-                 layout: Union[str, dict, SkeletonLayout] = 'ntu25',
+                 layout: LayoutLike = 'ntu25',
                  centre: Optional[int] = None) -> None:
         self.align_spine = align_spine
         self.align_shoulder = align_shoulder

@@ -23,7 +23,6 @@ from skel_ssl.evaluation.collapse import (
     constant_predictor_loss,
     diagnose_features,
 )
-from skel_ssl.models.ops.indices import gather_tokens
 from skel_ssl.models.selfsup import MaskedSkeletonModel
 from skel_ssl.registry import HOOKS
 
@@ -229,27 +228,17 @@ class CollapseMonitorHook(Hook):
             persons = data['inputs']
             if not len(persons):
                 continue
-            _, indices, rank = model.hide(persons, data.get('mask'),
-                                          data.get('indices'),
-                                          data.get('rank'))
-            if hasattr(model.target, 'inspect'):
-                view = model.target.inspect(persons)
-                target, untreated = view.target, view.raw
-                features.setdefault('teacher', []).append(view.feature)
-            else:
-                target = untreated = model.target(persons)
-            raw.update(untreated)
-            visible.update(gather_tokens(target, indices.kept))
-            target = gather_tokens(target, indices.hidden)
-            hidden.update(target)
-            features['student'].append(
-                model.extract_feat(persons).float().mean((1, 2)))
-            decoded = model.decode(persons, indices, rank)
-            guess = model.head(gather_tokens(decoded, indices.hidden))
-            pred.update(guess)
-            losses.append(model.head.token_error(guess, target).flatten())
-            constant = constant_predictor_loss(
-                target.flatten(0, 1), model.head.token_error)
+            view = model.inspect(persons, data.get('mask'),
+                                 data.get('indices'), data.get('rank'))
+            raw.update(view.untreated)
+            visible.update(view.visible)
+            hidden.update(view.hidden)
+            pred.update(view.pred)
+            for name, feature in view.features.items():
+                features.setdefault(name, []).append(feature)
+            losses.append(model.head.token_error(view.pred, view.hidden))
+            constant = constant_predictor_loss(view.hidden,
+                                               model.head.token_error)
             const_losses.append(constant.expand_as(losses[-1]))
         if sum(map(len, features['student'])) < 2:
             raise ValueError(

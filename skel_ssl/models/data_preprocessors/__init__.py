@@ -1,4 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from .frame_preprocessor import FrameDataPreprocessor
 from .person_preprocessor import PersonDataPreprocessor
 
-__all__ = ['PersonDataPreprocessor']
+__all__ = ['FrameDataPreprocessor', 'PersonDataPreprocessor']

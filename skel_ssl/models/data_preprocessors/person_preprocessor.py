@@ -1,15 +1,51 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """From a batch of clips to a batch of persons."""
-from typing import Any, Dict, List
+from typing import Any, Dict, Optional, Sequence, Union
 
 import torch
 from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from skel_ssl.registry import MODELS
 
 from ..ops.indices import mask_to_indices
 from ..ops.persons import present_persons
+
+
+def stack_clips(clips: Union[Tensor, Sequence[Tensor]]) -> Tensor:
+    """Stack clips to ``(B, num_clips, M, T, V, C)`` float32.
+
+    Raises:
+        ValueError: If the clips have another number of axes.
+    """
+    if not isinstance(clips, Tensor):
+        clips = torch.stack(list(clips))
+    if clips.ndim != 6:
+        raise ValueError(
+            'clips are (B, num_clips, M, T, V, C), as FormatGCNInput '
+            f'makes them; got a shape of {tuple(clips.shape)}')
+    return clips.float()
+
+
+def pick_field(samples: Optional[Sequence[BaseDataElement]], name: str,
+               slots: Tensor, axes: int) -> Optional[Tensor]:
+    """Batch a field of the data samples.
+
+    Args:
+        samples (Sequence[BaseDataElement], optional): One per clip.
+        name (str): The field, a tensor in each.
+        slots (Tensor): ``(P,)`` which rows to take.
+        axes (int): How many axes, the batch's included, are the rows.
+
+    Returns:
+        Tensor, optional: ``(P, ...)``; None if the samples have no such
+        field.
+    """
+    if not samples or name not in samples[0]:
+        return None
+    stacked = torch.stack([sample.get(name) for sample in samples])
+    return stacked.to(slots.device).flatten(0, axes - 1)[slots]
 
 
 @MODELS.register_module()
@@ -50,32 +86,22 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
             have them, ``mask`` and ``rank`` ``(P, S, V)`` and the
             ``indices`` of the mask.
         """
-        clips, samples = data['inputs'], data['data_samples']
-        if not isinstance(clips, Tensor):
-            clips = torch.stack(list(clips))
-        clips = clips.float()
-        if clips.ndim != 6:
-            raise ValueError(
-                'clips are (B, num_clips, M, T, V, C), as FormatGCNInput '
-                f'makes them; got a shape of {tuple(clips.shape)}')
+        clips, samples = stack_clips(data['inputs']), data['data_samples']
         present = present_persons(clips)
         if not self.skip_empty_persons:
             present = torch.ones_like(present)
         slots = present.flatten().nonzero()[:, 0]
-
-        def persons_of(values: List[Tensor], axes: int) -> Tensor:
-            stacked = torch.stack(list(values)).to(present.device)
-            return stacked.flatten(0, axes - 1)[slots]
-
         batch = dict(
             inputs=clips.flatten(0, 2)[slots],
             slots=slots,
             views=tuple(clips.shape[1:3]))
-        if samples is not None and len(samples) and 'mask' in samples[0]:
-            batch['mask'] = persons_of([s.mask for s in samples], 3)
-            batch['indices'] = mask_to_indices(batch['mask'])
-            if 'mask_rank' in samples[0]:
-                batch['rank'] = persons_of([s.mask_rank for s in samples], 3)
+        masks = pick_field(samples, 'mask', slots, 3)
+        if masks is not None:
+            batch['mask'] = masks
+            batch['indices'] = mask_to_indices(masks)
+            ranks = pick_field(samples, 'mask_rank', slots, 3)
+            if ranks is not None:
+                batch['rank'] = ranks
         batch = self.cast_data(batch)
         batch['data_samples'] = samples
         return batch

@@ -91,3 +91,39 @@ def place_tokens(tokens: Tensor, index: Tensor, background: Tensor) -> Tensor:
     background = background.to(tokens.dtype)
     grid = background.expand(len(tokens), -1, tokens.shape[-1])
     return grid.scatter(1, index[..., None].expand_as(tokens), tokens)
+
+
+class HiddenJoints(NamedTuple):
+    """Where hidden joints are, if each graph may hide another number.
+
+    Attributes:
+        mask (Tensor): ``(G, V)`` bool, True = hidden.
+        positions (Tensor): ``(H,)`` int64, the joints to be predicted, in
+            the flattened (G, V), ascending: those that are hidden and seen.
+    """
+    mask: Tensor
+    positions: Tensor
+
+    @property
+    def counts(self) -> Tensor:
+        """``(H,)`` float32: how many joints of its graph are to be
+        predicted, for each of them."""
+        graph = self.positions.div(self.mask.shape[1], rounding_mode='floor')
+        ones = torch.ones_like(graph, dtype=torch.float32)
+        return ones.new_zeros(len(self.mask)).index_add(0, graph, ones)[graph]
+
+
+def find_hidden_joints(mask: Tensor, seen: Tensor) -> HiddenJoints:
+    """Which joints are to be predicted.
+
+    As :func:`mask_to_indices`, call it where the mask is in host memory.
+
+    Args:
+        mask (Tensor): ``(G, V)`` bool, True = hidden.
+        seen (Tensor): ``(G, V)`` bool. A joint that was not seen has nothing
+            to predict.
+
+    Returns:
+        HiddenJoints: The mask and the positions.
+    """
+    return HiddenJoints(mask, (mask & seen).flatten().nonzero()[:, 0])

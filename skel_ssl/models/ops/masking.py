@@ -4,9 +4,10 @@
 Every function is batched over persons, works on any device and takes its
 random numbers as an argument on request, so that a mask can be replayed. A
 mask is boolean ``(P, S, V)``, True = hidden, with the same number of hidden
-tokens in each row.
+tokens in each row, except where body parts of different sizes are chosen at
+random.
 """
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -227,3 +228,134 @@ def random_mask(num_persons: int,
         uniform = torch.rand(num_persons, num_segments * num_joints)
     rank = ranks(uniform).view(num_persons, num_segments, num_joints)
     return Masking(mask=rank >= kept, rank=rank)
+
+
+def hidden_range(num_hidden: Union[int, Sequence[int]], num: int,
+                 what: str) -> Tuple[int, int]:
+    """How many of ``num`` are hidden, as ``(lowest, highest)``.
+
+    Args:
+        num_hidden (int | Sequence[int]): A number, or the lowest and the
+            highest, both of which may occur.
+        num (int): Number of candidates.
+        what (str): What they are, for the error.
+
+    Raises:
+        ValueError: If nothing or everything could be hidden, or there are
+            not two numbers in order.
+    """
+    both = (tuple(num_hidden) if isinstance(num_hidden, (list, tuple)) else
+            (num_hidden, num_hidden))
+    whole = len(both) == 2 and all(isinstance(n, int) for n in both)
+    if not whole or not 1 <= both[0] <= both[1] < num:
+        raise ValueError(
+            f'{num_hidden!r} of {num} {what} cannot be hidden: give a number, '
+            f'or (lowest, highest), from 1 to {num - 1}')
+    return both[0], both[1]
+
+
+def joint_mask(num_persons: int, num_segments: int, num_joints: int,
+               joints: Sequence[int]) -> Tensor:
+    """Hide the same joints of everyone all the time.
+
+    Args:
+        num_persons (int): P.
+        num_segments (int): S.
+        num_joints (int): V.
+        joints (Sequence[int]): The joints to hide, each from 0 to V - 1.
+
+    Returns:
+        Tensor: ``(P, S, V)`` bool.
+
+    Raises:
+        ValueError: If no such joint exists, or nothing or everything would
+            be hidden.
+    """
+    outside = [j for j in joints if not 0 <= j < num_joints]
+    if outside:
+        raise ValueError(f'joint {outside[0]} does not exist: indices run '
+                         f'from 0 to {num_joints - 1}')
+    if not 0 < len(set(joints)) < num_joints:
+        raise ValueError(f'{len(set(joints))} of {num_joints} joints cannot '
+                         'be hidden: hide some, and not all')
+    mask = torch.zeros(num_persons, num_segments, num_joints, dtype=torch.bool)
+    mask[:, :, list(joints)] = True
+    return mask
+
+
+def random_part_mask(num_persons: int,
+                     num_segments: int,
+                     num_joints: int,
+                     parts: Sequence[Sequence[int]],
+                     num_parts: Union[int, Sequence[int]],
+                     scope: str = 'clip',
+                     uniform: Optional[Tensor] = None) -> Tensor:
+    """Hide whole parts of the body, chosen at random.
+
+    Parts of different sizes make rows with different numbers of hidden
+    tokens.
+
+    Args:
+        num_persons (int): P.
+        num_segments (int): S.
+        num_joints (int): V.
+        parts (Sequence[Sequence[int]]): The joints of each of K parts.
+        num_parts (int | Sequence[int]): How many parts to hide; or the
+            lowest and the highest number, and each between them is as
+            likely. From 1 to K - 1, see :func:`hidden_range`.
+        scope (str): ``'clip'``: one choice for all segments of a person.
+            ``'frame'``: one for each segment.
+        uniform (Tensor, optional): Numbers in [0, 1), ``(P, 1, K + 1)`` for
+            a clip, ``(P, S, K + 1)`` for frames. The parts with the lowest
+            of the first K are hidden; the last decides how many. Drawn here
+            if not given.
+
+    Returns:
+        Tensor: ``(P, S, V)`` bool.
+
+    Raises:
+        ValueError: If no or all parts could be hidden, or there is no such
+            scope.
+    """
+    if scope not in ('clip', 'frame'):
+        raise ValueError(f"scope must be 'clip' or 'frame', not {scope!r}")
+    lowest, highest = hidden_range(num_parts, len(parts), 'parts')
+    choices = 1 if scope == 'clip' else num_segments
+    size = (num_persons, choices, len(parts) + 1)
+    uniform = torch.rand(size) if uniform is None else uniform.reshape(size)
+    members = torch.stack([
+        joint_mask(1, 1, num_joints, part)[0, 0] for part in parts
+    ]).to(uniform.device)
+    count = lowest + (uniform[..., -1:] * (highest - lowest + 1)).long()
+    chosen = ranks(uniform[..., :-1]) < count
+    mask = (chosen[..., None] & members).any(-2)
+    return mask.expand(-1, num_segments, -1).contiguous()
+
+
+def random_joint_mask(num_persons: int,
+                      num_segments: int,
+                      num_joints: int,
+                      num_hidden: Union[int, Sequence[int]],
+                      scope: str = 'clip',
+                      uniform: Optional[Tensor] = None) -> Tensor:
+    """Hide joints chosen at random: parts of one joint each.
+
+    Args:
+        num_persons (int): P.
+        num_segments (int): S.
+        num_joints (int): V.
+        num_hidden (int | Sequence[int]): How many joints to hide, from 1 to
+            V - 1, or the lowest and the highest number.
+        scope (str): See :func:`random_part_mask`.
+        uniform (Tensor, optional): As there, K = V.
+
+    Returns:
+        Tensor: ``(P, S, V)`` bool.
+
+    Raises:
+        ValueError: See :func:`random_part_mask`.
+    """
+    hidden_range(num_hidden, num_joints, 'joints')
+    singles = [[joint] for joint in range(num_joints)]
+    return random_part_mask(num_persons, num_segments, num_joints, singles,
+                            num_hidden, scope, uniform)

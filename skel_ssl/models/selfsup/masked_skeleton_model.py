@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The one algorithm of masked pre-training."""
-from typing import Any, Dict, List, Optional, Tuple, Union
+import math
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseModel
@@ -10,6 +11,26 @@ from torch import Tensor
 from skel_ssl.registry import MODELS
 
 from ..ops.indices import TokenIndices, gather_tokens, mask_to_indices
+
+
+class ModelView(NamedTuple):
+    """What a model makes of a batch, for those who watch a training.
+
+    Attributes:
+        untreated (Tensor): ``(P, L, D')`` targets of all tokens before any
+            normalisation.
+        hidden (Tensor): ``(H, D')`` targets of the hidden tokens.
+        visible (Tensor): ``(K, D')`` targets of the visible tokens.
+        pred (Tensor): ``(H, D')`` predictions.
+        features (dict[str, Tensor]): Mean features ``(P, D)`` of the
+            unmasked input, of ``'student'`` and, if there is one,
+            ``'teacher'``.
+    """
+    untreated: Tensor
+    hidden: Tensor
+    visible: Tensor
+    pred: Tensor
+    features: Dict[str, Tensor]
 
 
 @MODELS.register_module()
@@ -148,6 +169,10 @@ class MaskedSkeletonModel(BaseModel):
         grid = (self.backbone.num_segments, self.backbone.num_joints)
         return self.backbone.encode(inputs).unflatten(1, grid)
 
+    def mean_feature(self, inputs: Tensor) -> Tensor:
+        """:meth:`extract_feat`, averaged over tokens: ``(P, D)``."""
+        return self.extract_feat(inputs).flatten(1, -2).mean(1)
+
     def loss(self, inputs: Tensor, indices: TokenIndices,
              rank: Optional[Tensor]) -> Dict[str, Tensor]:
         """Losses of a batch, see :meth:`forward`."""
@@ -183,11 +208,11 @@ class MaskedSkeletonModel(BaseModel):
             present=torch.ones_like(slots, dtype=torch.bool),
             mask=mask,
             token_error=self.head.token_error(pred, target).unflatten(1, grid),
-            feature=self.extract_feat(inputs).mean(dim=(1, 2)))
+            feature=self.mean_feature(inputs))
         if self.keep_reconstruction:
             fields['prediction'] = pred.unflatten(1, grid)
             fields['target'] = target.unflatten(1, grid)
-        num_slots = len(data_samples) * views[0] * views[1]
+        num_slots = len(data_samples) * math.prod(views)
         for name, values in fields.items():
             out = values.new_zeros(num_slots, *values.shape[1:])
             out = out.index_copy(0, slots, values).unflatten(
@@ -201,6 +226,33 @@ class MaskedSkeletonModel(BaseModel):
         """Encode the visible tokens and decode all, ``(P, S * V, D')``."""
         latent = self.backbone.encode(inputs, indices.kept)
         return self.neck(latent, indices, rank)
+
+    @torch.no_grad()
+    def inspect(self,
+                inputs: Tensor,
+                mask: Optional[Tensor] = None,
+                indices: Optional[TokenIndices] = None,
+                rank: Optional[Tensor] = None) -> ModelView:
+        """Targets, predictions and features; see :meth:`forward`."""
+        mask, indices, rank = self.hide(inputs, mask, indices, rank)
+        features = dict(student=self.mean_feature(inputs).float())
+        if hasattr(self.target, 'inspect'):
+            view = self.target.inspect(inputs)
+            target, untreated = view.target, view.raw
+            features['teacher'] = view.feature
+        else:
+            target = untreated = self.target(inputs)
+        hidden, visible = self.sides(mask, indices)
+        target = target.flatten(0, 1)
+        decoded = self.decode(inputs, indices, rank).flatten(0, 1)
+        return ModelView(untreated, target[hidden], target[visible],
+                         self.head(decoded[hidden]), features)
+
+    def sides(self, mask: Tensor,
+              indices: TokenIndices) -> Tuple[Tensor, Tensor]:
+        """Which of the ``P * L`` tokens are predicted, and which are seen by
+        the encoder: two bool vectors."""
+        return mask.flatten(), ~mask.flatten()
 
     def _check_mask(self, mask: Tensor) -> None:
         grid = (self.backbone.num_segments, self.backbone.num_joints)

@@ -1,0 +1,3 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+_base_ = 'skeletonmae_encoder.py'
+encoder = dict(layout='kinect20', in_channels=3)

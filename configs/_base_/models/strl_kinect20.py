@@ -1,0 +1,5 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+# The same for 20 joints in 3D.
+_base_ = 'strl.py'
+model = dict(
+    backbone=dict(layout='kinect20', in_channels=3))

@@ -1,0 +1,15 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+# A few minutes on a CPU.
+_base_ = 'strl_110e.py'
+param_scheduler = [
+    dict(
+        type='LinearLR',
+        start_factor=0.1,
+        by_epoch=True,
+        begin=0,
+        end=2,
+        convert_to_iter_based=True),
+    dict(type='MultiStepLR', by_epoch=True, milestones=[20, 25], gamma=0.1)
+]
+train_cfg = dict(max_epochs=30, val_interval=30)
+auto_scale_lr = dict(base_batch_size=32)

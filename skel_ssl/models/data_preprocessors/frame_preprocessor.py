@@ -1,0 +1,76 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""From a batch of clips to a batch of graphs, one a person and frame."""
+from typing import Any, Dict
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+
+from skel_ssl.registry import MODELS
+
+from ..ops.indices import find_hidden_joints
+from ..ops.persons import present_persons, split_scores
+from .person_preprocessor import pick_field, stack_clips
+
+
+@MODELS.register_module()
+class FrameDataPreprocessor(BaseDataPreprocessor):
+    """Batch the frames in which persons are seen, with their masks.
+
+    For models to which each frame of each person is a graph of its own. As
+    in ``PersonDataPreprocessor`` the selection happens in host memory:
+    nothing is computed or moved for a frame without the person.
+
+    Args:
+        num_coordinates (int): Coordinates of a joint; a further channel of
+            the clips is the score. See
+            :func:`~skel_ssl.models.ops.persons.split_scores`.
+        skip_empty_persons (bool): Leave out the frames in which a person is
+            not seen, and persons that are copies of person 0. False keeps
+            every frame of every slot, with all its joints.
+        non_blocking (bool): Whether the transfer to the device may overlap
+            with computation.
+    """
+
+    def __init__(self,
+                 num_coordinates: int,
+                 skip_empty_persons: bool = True,
+                 non_blocking: bool = False) -> None:
+        super().__init__(non_blocking)
+        self.num_coordinates = num_coordinates
+        self.skip_empty_persons = skip_empty_persons
+
+    def forward(self, data: dict, training: bool = False) -> Dict[str, Any]:
+        """Batch graphs.
+
+        Args:
+            data (dict): ``inputs``, a list of B clips ``(nc, M, T, V, C)``
+                or their stack, and ``data_samples``, which may hold
+                ``mask`` ``(nc, M, T, V)``.
+            training (bool): Not used; the same in every mode.
+
+        Returns:
+            dict: ``inputs (G, V, C)`` float32, coordinates alone;
+            ``data_samples`` as they came; ``slots (G,)``, the place of each
+            graph in the flattened (B, nc, M, T); ``views``, the tuple (nc,
+            M, T); and, if the samples have masks, ``mask (G, V)`` and the
+            ``indices`` of it, :class:`HiddenJoints`.
+        """
+        clips, samples = stack_clips(data['inputs']), data['data_samples']
+        present = present_persons(clips)
+        coordinates, seen = split_scores(clips, self.num_coordinates)
+        if not self.skip_empty_persons:
+            present, seen = torch.ones_like(present), torch.ones_like(seen)
+        there = seen.any(-1) & present[..., None]
+        slots = there.flatten().nonzero()[:, 0]
+        batch = dict(
+            inputs=coordinates.flatten(0, 3)[slots],
+            slots=slots,
+            views=tuple(clips.shape[1:4]))
+        mask = pick_field(samples, 'mask', slots, 4)
+        if mask is not None:
+            batch['mask'] = mask
+            batch['indices'] = find_hidden_joints(mask,
+                                                  seen.flatten(0, 3)[slots])
+        batch = self.cast_data(batch)
+        batch['data_samples'] = samples
+        return batch
