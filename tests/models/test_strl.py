@@ -315,6 +315,37 @@ def test_a_frozen_encoder_stays_frozen():
             assert torch.equal(value, before[name]), name
 
 
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_checkpointing_changes_nothing_but_memory(variant):
+    """Outputs, gradients and running statistics, after two steps."""
+    found = []
+    for with_cp in (False, True):
+        model = build(
+            with_cp=with_cp,
+            **{
+                'encoder': dict(hidden_dims=16, dropout=.2),
+                **VARIANTS[variant]
+            })
+        kept = []
+
+        def keep(tensor, kept=kept):
+            kept.append(tensor.numel())
+            return tensor
+
+        torch.manual_seed(5)
+        for seed in range(2):
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+                loss = model(clips(seed=seed)).square().sum()
+            loss.backward()
+        grads = {k: p.grad for k, p in model.named_parameters()}
+        found.append((sum(kept), grads, model.state_dict()))
+    (much, *plain), (little, *saving) = found
+    assert little < much / 2
+    for one, other in zip(plain, saving):
+        for name, value in one.items():
+            torch.testing.assert_close(other[name], value, msg=name)
+
+
 def test_gradients_reach_every_parameter():
     for variant in VARIANTS.values():
         model = recognizer(build(**variant))
