@@ -185,6 +185,18 @@ def test_a_batch_without_any_person():
         assert torch.equal(value, before[name]), name
 
 
+def test_bfloat16():
+    model = build()
+    exact = run(model, batch())['loss']
+    with torch.autocast('cpu', torch.bfloat16):
+        loss = run(model, batch())['loss']
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, exact, atol=0, rtol=.02)
+    loss.backward()
+    for name, param in model.named_parameters():
+        assert param.grad.isfinite().all(), name
+
+
 def test_no_gradient_through_the_target():
     """Of the embedding of a hidden joint nothing is left but the target."""
     for source, flows in (('embed', False), ('frozen', False),
@@ -370,6 +382,9 @@ def test_wrong_parts(cfg, message):
 
 def test_wrong_data():
     model = build()
+    mixed = [torch.randn(1, 2, 6, 17, c) for c in (3, 2)]
+    with pytest.raises(ValueError, match="a 'keypoint_score' or none"):
+        model.data_preprocessor(dict(inputs=mixed, data_samples=None))
     with pytest.raises(ValueError, match='made for 2 coordinates'):
         clip = torch.randn(1, 2, 6, 17, 4)
         model.data_preprocessor(dict(inputs=[clip], data_samples=None))

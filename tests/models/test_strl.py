@@ -356,6 +356,22 @@ def test_gradients_reach_every_parameter():
             assert param.grad is not None and param.grad.any(), name
 
 
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_bfloat16(variant):
+    x = clips()
+    x[1, 1] = 0
+    x[0, 0, :3] = 0
+    model = build(**VARIANTS[variant])
+    exact = model(x)
+    with torch.autocast('cpu', torch.bfloat16):
+        out = model(x)
+    # Some thirty batch norms in a row magnify what is rounded off.
+    assert (out - exact).square().mean() < .06 * exact.square().mean()
+    out.float().square().sum().backward()
+    for name, param in model.named_parameters():
+        assert param.grad.isfinite().all(), name
+
+
 @pytest.mark.parametrize('scores', [True, False])
 def test_ten_clips_of_a_recognizer(scores):
     """Views are averaged as probabilities, as MMAction2's GCNs do."""

@@ -17,9 +17,16 @@ def stack_clips(clips: Union[Tensor, Sequence[Tensor]]) -> Tensor:
     """Stack clips to ``(B, num_clips, M, T, V, C)`` float32.
 
     Raises:
-        ValueError: If the clips have another number of axes.
+        ValueError: If the clips have another number of axes, or differ in
+            shape.
     """
     if not isinstance(clips, Tensor):
+        shapes = sorted({tuple(clip.shape) for clip in clips})
+        if len(shapes) > 1:
+            raise ValueError(
+                f'the clips of a batch differ in shape, {shapes[0]} and '
+                f'{shapes[-1]}: sample the same number of frames of all, and '
+                "give all a 'keypoint_score' or none")
         clips = torch.stack(list(clips))
     if clips.ndim != 6:
         raise ValueError(
