@@ -2,7 +2,9 @@
 """Parameter groups: without the frozen parts, and with layer-wise rates."""
 from typing import Dict, List
 
-from mmengine.optim import DefaultOptimWrapperConstructor
+import torch
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from packaging.version import Version
 from torch import nn
 
 from skel_ssl.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -35,13 +37,36 @@ def merge_groups(params: List[dict]) -> List[dict]:
     return list(merged.values())
 
 
+def has_fused_kernel(kind: str, model: nn.Module) -> bool:
+    """Whether PyTorch updates all parameters of a model in one kernel.
+
+    Args:
+        kind (str): Name of the optimizer.
+        model (nn.Module): The model, on the device that it is trained on.
+    """
+    devices = {param.device.type for param in model.parameters()}
+    known = {'cuda'}
+    if Version(torch.__version__) >= Version('2.4'):
+        known.add('cpu')
+    return kind in ('Adam', 'AdamW') and devices <= known
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class TrainableParamsConstructor(DefaultOptimWrapperConstructor):
     """MMEngine's default constructor, which passes over frozen modules.
 
     The default one puts a warning on the log for each of a teacher's or a
-    frozen encoder's parameters. Groups with the same settings are one.
+    frozen encoder's parameters. Groups with the same settings are one, and
+    Adam and AdamW are fused where PyTorch can, unless the config says
+    ``fused`` or ``foreach`` itself.
     """
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        settings = self.optimizer_cfg
+        if not {'fused', 'foreach'} & set(settings) and has_fused_kernel(
+                settings['type'], model):
+            self.optimizer_cfg = dict(settings, fused=True)
+        return super().__call__(model)
 
     def add_params(self,
                    params: List[dict],

@@ -137,6 +137,40 @@ def decayed(model, **paramwise):
     }
 
 
+@pytest.mark.parametrize('kind, given, fused', [
+    ('AdamW', {}, True),
+    ('Adam', {}, True),
+    ('AdamW', dict(fused=False), False),
+    ('AdamW', dict(foreach=True), None),
+    ('SGD', {}, None),
+])
+def test_adam_is_fused_unless_told_otherwise(kind, given, fused):
+    model = torch.nn.Linear(3, 3)
+    settings = dict(type=kind, lr=.1, **given)
+    wrapper = build_optim_wrapper(
+        model,
+        dict(constructor='TrainableParamsConstructor', optimizer=settings))
+    assert wrapper.optimizer.defaults.get('fused') == fused
+    assert settings == dict(type=kind, lr=.1, **given)
+
+
+def test_fused_steps_are_those_of_a_loop():
+    found = []
+    for given in ({}, dict(fused=False, foreach=False)):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(8, 8), torch.nn.LayerNorm(8))
+        wrapper = build_optim_wrapper(
+            model,
+            dict(
+                constructor='TrainableParamsConstructor',
+                optimizer=dict(type='AdamW', lr=.01, **given)))
+        for _ in range(5):
+            wrapper.update_params(model(torch.randn(4, 8)).square().mean())
+        found.append(torch.cat([p.flatten() for p in model.parameters()]))
+    torch.testing.assert_close(*found, atol=1e-6, rtol=1e-5)
+
+
 def test_layers_near_the_input_learn_slowly():
     found = decayed(
         Recognizer(Encoder()), layer_decay_rate=.5, norm_decay_mult=0.)

@@ -2,7 +2,9 @@
 # SkeletonMAE's pre-training: Adam at one rate, which is not scaled with the
 # batch.
 optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='Adam', lr=1.5e-4))
+    type='OptimWrapper',
+    constructor='TrainableParamsConstructor',
+    optimizer=dict(type='Adam', lr=1.5e-4))
 param_scheduler = []
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=50)
 auto_scale_lr = dict(enable=False, base_batch_size=1024)
