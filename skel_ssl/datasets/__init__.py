@@ -3,13 +3,16 @@ from .checks import find_faults
 from .few_labels import choose_few_labels, hash_clips
 from .layouts import LAYOUTS, SkeletonLayout, get_layout
 from .pickle_io import load_annotations
+from .ragged_store import RaggedStore
+from .ragged_writer import write_store
 from .seeded_sampler import SeededIndex, SeededSampler
 from .skeleton_dataset import SkeletonDataset
 from .transforms import *  # noqa: F401,F403
 from .transforms import __all__ as _transforms
 
 __all__ = [
-    'LAYOUTS', 'SeededIndex', 'SeededSampler', 'SkeletonDataset',
-    'SkeletonLayout', 'choose_few_labels', 'find_faults', 'get_layout',
-    'hash_clips', 'load_annotations', *_transforms
+    'LAYOUTS', 'RaggedStore', 'SeededIndex', 'SeededSampler',
+    'SkeletonDataset', 'SkeletonLayout', 'choose_few_labels', 'find_faults',
+    'get_layout', 'hash_clips', 'load_annotations', 'write_store',
+    *_transforms
 ]

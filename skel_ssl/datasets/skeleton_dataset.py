@@ -21,7 +21,10 @@ from .checks import Fault, clip_name, find_faults, shows_nobody
 from .few_labels import choose_few_labels, hash_clips
 from .layouts import LayoutLike, get_layout
 from .pickle_io import load_annotations
+from .ragged_store import IN_STORE, RaggedStore, is_store
+from .ragged_store import shows_nobody as stores_nobody
 from .seeded_sampler import SeededIndex, isolated_random
+from .transforms.base import DONE_OFFLINE, PoseTransform
 
 _NUM_SHOWN = 5
 
@@ -42,9 +45,14 @@ class SkeletonDataset(PoseDataset):
     - A plain index in training draws from the generators and moves them on,
       as in any MMEngine dataset.
 
+    It also reads a :class:`RaggedStore`, which gives the same samples for
+    less: each clip is read from the disk when it is asked for, and what the
+    pipeline begins with may have been done once and for all.
+
     Args:
-        ann_file (str): The pickle. A relative one is looked for under
-            ``data_root``, or else under the working directory.
+        ann_file (str): The pickle, or the folder of a store. A relative one
+            is looked for under ``data_root``, or else under the working
+            directory.
         pipeline (list[dict | callable]): The transforms.
         split (str | list[str], optional): A split of the file, or several,
             one after the other. Each sample then has its split's name as
@@ -69,7 +77,8 @@ class SkeletonDataset(PoseDataset):
         FileNotFoundError: See :func:`load_annotations`.
         ValueError: If the file cannot be read, has no such split, or holds
             clips that cannot be used; if nothing is left, or every
-            ``keypoint_score`` is 0; if an argument is out of range.
+            ``keypoint_score`` is 0; if an argument is out of range; if the
+            pipeline does not begin with what was done to a store.
     """
 
     def __init__(self,
@@ -97,6 +106,7 @@ class SkeletonDataset(PoseDataset):
         self.invalid = invalid
         self.require_label = require_label or few_labels is not None
         self.few_labels = few_labels
+        self._store: Optional[RaggedStore] = None
         super().__init__(ann_file, pipeline, split=split, **kwargs)
 
     def load_data_list(self) -> List[Dict[str, Any]]:
@@ -106,7 +116,14 @@ class SkeletonDataset(PoseDataset):
             list[dict]: One dict a clip, in the order of ``split`` and, within
             a split, in that of the file.
         """
-        data = load_annotations(self.ann_file)
+        find = find_faults
+        if is_store(self.ann_file):
+            self._store = RaggedStore(self.ann_file)
+            self._check_begin_of_pipeline(self._store)
+            find = self._store.find_faults
+            data = self._store.load_index()
+        else:
+            data = load_annotations(self.ann_file)
         faults: List[Fault] = []
         if self.split is None:
             infos = data['annotations']
@@ -115,7 +132,7 @@ class SkeletonDataset(PoseDataset):
             for name in self._split_names(data['split']):
                 infos += [dict(x, split=name) for x in _clips_of(data, name)]
                 faults += _names_without_clip(data, name)
-        faults += find_faults(
+        faults += find(
             infos,
             num_joints=self.layout and self.layout.num_joints,
             max_persons=self.max_persons,
@@ -133,9 +150,26 @@ class SkeletonDataset(PoseDataset):
             infos = self._keep_few(infos, **self.few_labels)
         return infos
 
+    def _check_begin_of_pipeline(self, store: RaggedStore) -> None:
+        """Raise unless the pipeline is empty or begins as the store did."""
+        done = list(store.done_offline)
+        transforms = self.pipeline.transforms
+        begin = [
+            t.offline_settings() if isinstance(t, PoseTransform) else None
+            for t in transforms[:len(done)]
+        ]
+        if transforms and begin != done:
+            raise ValueError(
+                f'the store {self.ann_file!r} was normalised with {done}, '
+                f'but the pipeline begins with {transforms[:len(done)]}, '
+                f'which is {begin}: the pipeline stays as it is for a '
+                'pickle, and the store must be made with its config, see '
+                'tools/data/make_store.py')
+
     def _look_at_scores(self, infos: Sequence[Mapping[str, Any]]) -> None:
         """Warn about clips without a single score, raise if all are so."""
-        unseen = [str(clip_name(x)) for x in infos if shows_nobody(x)]
+        is_unseen = shows_nobody if self._store is None else stores_nobody
+        unseen = [str(clip_name(x)) for x in infos if is_unseen(x)]
         if not unseen:
             return
         fault = (f'in {len(unseen)} of {len(infos)} clips of '
@@ -209,6 +243,15 @@ class SkeletonDataset(PoseDataset):
             f'{count} cannot be used:', *lines,
             "mend the file, or leave these clips out with invalid='drop'"
         ]))
+
+    def get_data_info(self, idx: int) -> Dict[str, Any]:
+        """The annotation of a clip, from a store with its keypoints."""
+        info = super().get_data_info(idx)
+        if self._store is not None:
+            info.update(self._store.read(info.pop(IN_STORE)))
+            if self._store.done_offline:
+                info[DONE_OFFLINE] = self._store.done_offline
+        return info
 
     def __getitem__(self, idx: int) -> Dict[str, Any]:
         """Run the pipeline on a clip.

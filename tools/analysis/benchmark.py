@@ -113,8 +113,8 @@ def show(console: Console, record: Dict[str, Any]) -> None:
                             ('TFLOP/s', 'tflops', '.3f')):
         table.add_row(name, f'{record[key]:{form}}',
                       f'{base[key]:{form}}' if base else '')
-    table.add_row('peak memory, GB', f'{record["peak_memory_bytes"] / 1e9:.2f}',
-                  '')
+    memory = record['peak_memory_bytes'] / 1e9
+    table.add_row('peak memory, GB', f'{memory:.2f}')
     for name, share in record['shares'].items():
         table.add_row(f'share: {name}', f'{share:.1%}',
                       f'{base["shares"].get(name, 0):.1%}' if base else '')

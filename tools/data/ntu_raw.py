@@ -9,20 +9,16 @@ Exit status: 0 all is well, 1 the pickle was not written, 2 wrong arguments,
 3 it was written, but damaged files were left out.
 """
 import argparse
-import json
 import os
 import sys
-import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Set
+from typing import Optional, Set
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
-from rich.table import Table
-from rich.text import Text
 
-from skel_ssl.datasets.sources.chunks import Fault, convert_files
+from skel_ssl.datasets.sources.chunks import convert_files
 from skel_ssl.datasets.sources.ntu_clip import CLEANINGS, read_clip
 from skel_ssl.datasets.sources.ntu_files import find_files, select_files
 from skel_ssl.datasets.sources.ntu_splits import (
@@ -33,8 +29,14 @@ from skel_ssl.datasets.sources.ntu_splits import (
     read_missing_list,
 )
 from skel_ssl.utils.cli import run
-
-SKIPPED = 3  # the exit status
+from skel_ssl.utils.converting import (
+    SKIPPED,
+    add_output_arguments,
+    check_output,
+    fault_table,
+    split_table,
+    write_report,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,8 +57,6 @@ def parse_args() -> argparse.Namespace:
         help='the two bodies that move most, as in MMAction2 and pyskl; or '
         'denoised, joined and centred tracks, as in CTR-GCN and MAMP')
     parser.add_argument(
-        '--out', required=True, type=Path, help='the pickle to write')
-    parser.add_argument(
         '--missing-list',
         type=Path,
         metavar='FILE',
@@ -72,66 +72,13 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=min(8, os.cpu_count() or 1),
         help='processes (default: %(default)s)')
-    parser.add_argument(
-        '--report', type=Path, metavar='JSON', help='write what was done')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace an existing file')
+    add_output_arguments(parser, required=True, help='the pickle to write')
     args = parser.parse_args()
     if args.workers < 1:
         parser.error('--workers is 1 or more')
     if args.repeat_single and args.cleaning != 'denoise':
         parser.error('--repeat-single goes with --cleaning denoise')
     return args
-
-
-def check_output(target: Path, overwrite: bool) -> None:
-    """Find out now what would be an error in the end.
-
-    Raises:
-        OSError: If there is something of that name, or its folder cannot be
-            written to.
-    """
-    if target.is_dir():
-        raise IsADirectoryError(f'{target} is a folder, not a file to write')
-    if target.exists() and not overwrite:
-        raise FileExistsError(
-            f'there is {target} already; --overwrite replaces it')
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent) as file:
-            file.write(b'x')
-    except OSError as error:
-        raise OSError(f'cannot write in {target.parent}: {error}') from None
-
-
-def write_report(path: Path, record: dict) -> None:
-    """Write JSON; a reader never sees half a file."""
-    unfinished = path.with_name(f'.{path.name}.tmp')
-    unfinished.write_text(json.dumps(record, indent=1))
-    os.replace(unfinished, path)
-
-
-def fault_table(faults: Sequence[Fault]) -> Table:
-    """The files that are left out because of what is in them."""
-    table = Table(title=f'{len(faults)} files are damaged and left out')
-    table.add_column('file', overflow='fold')
-    table.add_column('reason', overflow='fold')
-    for name, reason in faults:
-        table.add_row(Text(name), Text(reason))
-    return table
-
-
-def split_table(sizes: Dict[str, int], dataset: str) -> Table:
-    """The clips of each split beside those of the whole data set."""
-    table = Table(title=f'clips of {dataset}')
-    table.add_column('split')
-    table.add_column('here', justify='right')
-    table.add_column('published', justify='right')
-    for name, size in sizes.items():
-        published = DATASETS[dataset].sizes[name]
-        style = None if size == published else 'yellow'
-        table.add_row(name, f'{size:,}', f'{published:,}', style=style)
-    return table
 
 
 def missing_clips(path: Optional[Path], dataset: str,
@@ -200,7 +147,9 @@ def main() -> None:
                          for name, why in faults]))
     if not num_clips:
         raise ValueError('none of the files can be used: nothing was written')
-    console.print(split_table(sizes, args.dataset))
+    console.print(
+        split_table(f'clips of {args.dataset}', sizes,
+                    DATASETS[args.dataset].sizes))
     console.print(
         f'{args.out}: {num_clips:,} clips, '
         f'{args.out.stat().st_size / 2**20:,.0f} MiB. Left out: '

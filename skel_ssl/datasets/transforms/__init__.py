@@ -16,11 +16,13 @@ from .masking import (
 )
 from .normalize import PosePreNormalize3D
 from .normalize_2d import PosePreNormalize2D
+from .sampling import PoseUniformSampleFrames
 from .streams import PoseGenSkeFeat
 
 __all__ = [
     'BodyPartMask', 'MotionAwareMask', 'MotionAwareTubeMask', 'PoseGenSkeFeat',
     'PoseJitter', 'PosePreNormalize2D', 'PosePreNormalize3D', 'PoseRandomFlip',
     'PoseRandomRotate', 'PoseRandomScale', 'PoseRandomShear',
-    'PoseTemporalCropResize', 'PoseTransform', 'RandomMask'
+    'PoseTemporalCropResize', 'PoseTransform', 'PoseUniformSampleFrames',
+    'RandomMask'
 ]

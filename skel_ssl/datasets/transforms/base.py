@@ -6,6 +6,10 @@ from mmcv.transforms import BaseTransform
 
 from ..layouts import SkeletonLayout
 
+# Where a clip brings along what was done to it when its store was written: a
+# tuple of PoseTransform.offline_settings, the first to be done first.
+DONE_OFFLINE = 'done_offline'
+
 
 class PoseTransform(BaseTransform):
     """What the transforms of keypoints share: a look at what comes in.
@@ -64,6 +68,42 @@ class PoseTransform(BaseTransform):
             raise ValueError(
                 f"{self.where(results)}: 'keypoint_score' has shape {shape}; "
                 f"to belong to 'keypoint' it must be {expected}")
+
+    def offline_settings(self) -> Optional[Dict[str, Any]]:
+        """What the transform does to every clip, whatever its wording.
+
+        Two transforms with the same settings do the same.
+
+        Returns:
+            dict, optional: Plain data, with ``type``. None if a ragged store
+            cannot do it once and for all, since the result is random or is
+            not meant to be kept.
+        """
+        return None
+
+    def done_offline(self, results: Dict[str, Any]) -> bool:
+        """Whether the transform was done when the clip's store was written.
+
+        The note of it is then taken off the clip.
+
+        Args:
+            results (dict): The clip.
+
+        Raises:
+            ValueError: If the store was written with other settings.
+        """
+        done = results.pop(DONE_OFFLINE, ())
+        if not done:
+            return False
+        settings = self.offline_settings()
+        if done[0] != settings:
+            raise ValueError(
+                f'{self.where(results)}: the store was normalised with '
+                f'{done[0]}, but the pipeline asks for {settings}; make a '
+                'store with this pipeline, see tools/data/make_store.py')
+        if len(done) > 1:
+            results[DONE_OFFLINE] = done[1:]
+        return True
 
     @staticmethod
     def valid_joints(results: Dict[str, Any]) -> np.ndarray:

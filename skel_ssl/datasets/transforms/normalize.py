@@ -151,8 +151,17 @@ class PosePreNormalize3D(PoseTransform):
                 f'joints are 0 to {body.num_joints - 1}')
         self._centre = centre
 
+    def offline_settings(self) -> Dict[str, Any]:
+        body = self._body
+        return dict(
+            type=type(self).__name__,
+            num_joints=body.num_joints,
+            centre=self._centre,
+            spine=list(body.spine) if self.align_spine else None,
+            shoulders=list(body.shoulders) if self.align_shoulder else None)
+
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
-        """Normalise a clip.
+        """Normalise a clip; one from a store is done already.
 
         Args:
             results (dict): The clip; ``keypoint`` is (M, T, V, 3).
@@ -163,8 +172,10 @@ class PosePreNormalize3D(PoseTransform):
         Raises:
             ValueError: If the clip does not fit the layout, has more than two
                 persons, or has coordinates but no frame with a person, or if
-                ``total_frames`` is not T.
+                ``total_frames`` is not T; see also :meth:`done_offline`.
         """
+        if self.done_offline(results):
+            return results
         keypoint = self.read_keypoint(results)
         persons, frames = keypoint.shape[:2]
         self.check_joints(results, self._body)

@@ -47,8 +47,12 @@ class PosePreNormalize2D(PoseTransform, PreNormalize2D):
         super().__init__(img_shape)
         _check_sizes(img_shape, type(self).__name__)
 
+    def offline_settings(self) -> Dict[str, Any]:
+        return dict(
+            type=type(self).__name__, img_shape=[*map(float, self.img_shape)])
+
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
-        """Normalise a clip.
+        """Normalise a clip; one from a store is done already.
 
         Args:
             results (dict): The clip; ``keypoint`` is (M, T, V, 2) in pixels.
@@ -58,8 +62,11 @@ class PosePreNormalize2D(PoseTransform, PreNormalize2D):
 
         Raises:
             ValueError: See :meth:`read_keypoint`; also if the clip's
-                ``img_shape`` is not two numbers above 0.
+                ``img_shape`` is not two numbers above 0; see also
+                :meth:`done_offline`.
         """
+        if self.done_offline(results):
+            return results
         keypoint = self.read_keypoint(results)
         if 'img_shape' in results:
             _check_sizes(results['img_shape'], self.where(results))
