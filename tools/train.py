@@ -62,7 +62,8 @@ def set_amp(cfg: Config, dtype: str) -> None:
         import torch
         bf16 = not is_cuda_available() or torch.cuda.is_bf16_supported()
         dtype = 'bfloat16' if bf16 else 'float16'
-    known = ('OptimWrapper', 'AmpOptimWrapper', 'AutocastOptimWrapper')
+    known = ('OptimWrapper', 'AsyncOptimWrapper', 'AmpOptimWrapper',
+             'AutocastOptimWrapper')
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if wrapper not in known:
         raise ValueError(f'--amp cannot replace optim_wrapper.type={wrapper}: '

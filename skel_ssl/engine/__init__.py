@@ -4,10 +4,10 @@ from .optim_constructor import (
     LayerDecayConstructor,
     TrainableParamsConstructor,
 )
-from .optim_wrapper import AutocastOptimWrapper
+from .optim_wrapper import AsyncOptimWrapper, AutocastOptimWrapper
 from .schedulers import WarmupCosineLR
 
 __all__ = [
-    'AutocastOptimWrapper', 'LayerDecayConstructor',
+    'AsyncOptimWrapper', 'AutocastOptimWrapper', 'LayerDecayConstructor',
     'TrainableParamsConstructor', 'WarmupCosineLR'
 ]

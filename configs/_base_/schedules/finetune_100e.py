@@ -2,7 +2,7 @@
 # The MAE family's fine-tuning: layer-wise rates, 100 epochs. From scratch:
 # optim_wrapper.paramwise_cfg.layer_decay_rate=1.
 optim_wrapper = dict(
-    type='OptimWrapper',
+    type='AsyncOptimWrapper',
     constructor='LayerDecayConstructor',
     optimizer=dict(
         type='AdamW', lr=3e-4, betas=(0.9, 0.999), weight_decay=0.05),

@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 # The MAE family's linear probe: 100 epochs of SGD, lr 0.1 for a batch of 256.
 optim_wrapper = dict(
-    type='OptimWrapper',
+    type='AsyncOptimWrapper',
     constructor='TrainableParamsConstructor',
     optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.))
 param_scheduler = dict(

@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 # MAMP's pre-training, which MAE and HA-CM share: the rate falls by half only.
 optim_wrapper = dict(
-    type='OptimWrapper',
+    type='AsyncOptimWrapper',
     constructor='TrainableParamsConstructor',
     optimizer=dict(
         type='AdamW', lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05),

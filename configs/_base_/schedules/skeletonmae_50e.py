@@ -2,7 +2,7 @@
 # SkeletonMAE's pre-training: Adam at one rate, which is not scaled with the
 # batch.
 optim_wrapper = dict(
-    type='OptimWrapper',
+    type='AsyncOptimWrapper',
     constructor='TrainableParamsConstructor',
     optimizer=dict(type='Adam', lr=1.5e-4))
 param_scheduler = []

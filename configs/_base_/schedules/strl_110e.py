@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 # SkeletonMAE's fine-tuning; Nesterov and weight decay as MMAction2's GCNs.
 optim_wrapper = dict(
-    type='OptimWrapper',
+    type='AsyncOptimWrapper',
     optimizer=dict(
         type='SGD', lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
 param_scheduler = [
