@@ -6,16 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict
 
-import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from skel_ssl.datasets.layouts import NTU25
 from skel_ssl.datasets.synthetic import make_dataset, save
-
-COLOURS = ('#00798c', '#d1495b')
+from skel_ssl.visualization import draw_contact_sheet, make_scene
+from skel_ssl.visualization.files import save_figure
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,43 +43,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def contact_sheet(dataset: Dict[str, Any], num_poses: int = 8) -> Figure:
+def contact_sheet(dataset: Dict[str, Any]) -> Figure:
     """One row a class: the first clip of its class along time."""
-    names = dataset['classes']
     first = {}
     for clip in dataset['annotations']:
         first.setdefault(clip['label'], clip['keypoint'])
-    fig = Figure(
-        figsize=(1.7 * num_poses, 1.6 * len(names)), layout='constrained')
-    axes = fig.subplots(len(names), num_poses, squeeze=False)
-    for label, row in enumerate(axes):
-        keypoint = first[label]
-        x, y = keypoint[..., 0], keypoint[..., 1]
-        seen = keypoint.any(-1)
-        reach = .55 * max(np.ptp(x[seen]), np.ptp(y[seen]))
-        middle = [(v[seen].max() + v[seen].min()) / 2 for v in (x, y)]
-        frames = np.linspace(0, keypoint.shape[1] - 1, num_poses).astype(int)
-        for ax, frame in zip(row, frames):
-            for person, colour in zip(range(len(keypoint)), COLOURS):
-                if not seen[person, frame].any():
-                    continue
-                for bone in NTU25.bones:
-                    bone = list(bone)
-                    ax.plot(
-                        x[person, frame, bone],
-                        y[person, frame, bone],
-                        c=colour,
-                        lw=1.3)
-            # As the camera sees it: its x runs to the left.
-            ax.set_xlim(middle[0] + reach, middle[0] - reach)
-            ax.set_ylim(middle[1] - reach, middle[1] + reach)
-            ax.set_aspect('equal')
-            ax.set_xticks([])
-            ax.set_yticks([])
-            ax.set_frame_on(False)
-        row[0].set_ylabel(
-            names[label], rotation=0, ha='right', va='center', fontsize=9)
-    return fig
+    return draw_contact_sheet([
+        make_scene(first[label], 'ntu25', title=name)
+        for label, name in enumerate(dataset['classes'])
+    ])
 
 
 def summary(dataset: Dict[str, Any]) -> Table:
@@ -113,7 +83,7 @@ def main() -> None:
     console.print(f'{path}  {path.stat().st_size / 2**20:.0f} MiB')
     if args.picture is not None:
         args.picture.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet(dataset).savefig(args.picture, dpi=80)
+        save_figure(args.picture, contact_sheet(dataset), dpi=80)
         console.print(args.picture)
 
 
