@@ -6,7 +6,6 @@ configs/benchmarks/linear, or any of MMAction2's for a skeleton backbone. The
 features are extracted once and kept; a second call takes seconds.
 """
 import argparse
-import json
 import platform
 import shlex
 import sys
@@ -32,6 +31,7 @@ from skel_ssl.evaluation.frozen import PROTOCOLS, Settings
 from skel_ssl.evaluation.report import as_record, footnotes, make_table
 from skel_ssl.models.ops.pooling import READOUTS
 from skel_ssl.utils.cli import check_option_names, run
+from skel_ssl.utils.files import write_json
 from skel_ssl.utils.streams import STREAMS, set_stream
 
 
@@ -200,7 +200,7 @@ def main() -> None:
         weights = hash_object(record['runs'])[:8]
         out = Path('work_dirs/evaluate') / f'{name}_{weights}.json'
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1))
+    write_json(out, record)
     console.print(make_table(evaluation, f'{name}, frozen encoder'))
     for line in footnotes(evaluation):
         console.print(line, style='dim', highlight=False)

@@ -3,8 +3,9 @@
 import io
 import os
 import pickle
-from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Mapping, Sequence, Set, Union
+
+from skel_ssl.utils.files import replacing
 
 # The newest protocol without frames, which count their bytes in advance.
 _PROTOCOL = 3
@@ -39,17 +40,11 @@ def write_pose_pickle(path: Union[str, os.PathLike],
             names a clip that is not there.
         OSError: If the file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with partial.open('wb') as file:
-            names = _write(file, annotations, split, extra)
-            _check_splits(split, names)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open('wb') as file:
+        names = _write(file, annotations, split, extra)
+        _check_splits(split, names)
+        file.flush()
+        os.fsync(file.fileno())
     return len(names)
 
 

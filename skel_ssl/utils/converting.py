@@ -1,8 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """What the converters of data sets share."""
 import argparse
-import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +27,8 @@ from skel_ssl.datasets.sources.chunks import Fault, Splits
 from skel_ssl.datasets.sources.clip_store import ClipStore
 from skel_ssl.datasets.sources.errors import BadFileError
 from skel_ssl.datasets.sources.natural import natural_key
+
+from .files import write_json
 
 SKIPPED = 3  # the exit status
 STATUS = ('Exit status: 0 all is well, 1 nothing was written, 2 wrong '
@@ -68,13 +68,6 @@ def check_output(target: Path, overwrite: bool) -> None:
             file.write(b'x')
     except OSError as error:
         raise OSError(f'cannot write in {target.parent}: {error}') from None
-
-
-def write_report(path: Path, record: dict) -> None:
-    """Write JSON; a reader never sees half a file."""
-    unfinished = path.with_name(f'.{path.name}.tmp')
-    unfinished.write_text(json.dumps(record, indent=1))
-    os.replace(unfinished, path)
 
 
 def fault_table(faults: Sequence[Fault]) -> Table:
@@ -191,7 +184,7 @@ def convert(clips: Iterable[Dict[str, Any]],
         console.print(fault_table(faults))
     sizes = {name: len(names) for name, names in splits.items()}
     if args.report is not None:
-        write_report(
+        write_json(
             args.report,
             dict(
                 extra.get('source', {}),

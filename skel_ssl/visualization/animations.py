@@ -12,8 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from skel_ssl.utils.files import replacing
+
 from .contact_sheet import write_label, write_title
-from .files import replacing
 from .skeletons import Scene, draw_moment, legend_handles, set_up_axes
 
 SUFFIXES = ('.gif', '.mp4')

@@ -1,27 +1,11 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-"""Pictures on disk, whole or not at all."""
+"""Pictures on disk."""
 import os
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Iterator, Union
+from typing import Union
 
 from matplotlib.figure import Figure
 
-
-@contextmanager
-def replacing(path: Union[str, os.PathLike]) -> Iterator[Path]:
-    """A temporary name beside a file, which it takes when all went well.
-
-    Args:
-        path (str | os.PathLike): The file; its folder must exist.
-    """
-    path = Path(path)
-    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from skel_ssl.utils.files import replacing
 
 
 def save_figure(path: Union[str, os.PathLike],

@@ -544,7 +544,7 @@ def learning_rates(cfg, optimizer, steps):
         for item in cfg.param_scheduler
     ]
     rates = []
-    for epoch in range(cfg.train_cfg.max_epochs):
+    for _ in range(cfg.train_cfg.max_epochs):
         for _ in range(steps):
             rates.append(optimizer.param_groups[0]['lr'])
             for scheduler in schedulers:

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skel_ssl.utils.files import replacing
 from skel_ssl.visualization.contact_sheet import draw_contact_sheet
-from skel_ssl.visualization.files import replacing, save_figure
+from skel_ssl.visualization.files import save_figure
 from skel_ssl.visualization.skeletons import empty_scene, make_scene
 
 

@@ -7,7 +7,6 @@ attention that materialises its scores, float32, absent persons computed like
 any other, optimizer and moving average tensor by tensor.
 """
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -24,6 +23,7 @@ from rich.table import Table
 
 import skel_ssl
 from skel_ssl.utils.cli import run
+from skel_ssl.utils.files import write_json
 from skel_ssl.utils.step_benchmark import (
     DTYPES,
     Trainee,
@@ -183,7 +183,7 @@ def main() -> None:
         record.update(baseline=figures(1), speedup=spent[1] / spent[0])
     show(Console(), record)
     if args.out is not None:
-        args.out.write_text(json.dumps(record, indent=1))
+        write_json(args.out, record)
 
 
 if __name__ == '__main__':

@@ -6,14 +6,11 @@ Exit code 0: no fault (warnings and notes do not count), 1: faults,
 written.
 """
 import argparse
-import json
-import os
 import sys
 import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict
 
 from rich.console import Console
 from rich.progress import track
@@ -28,6 +25,8 @@ from skel_ssl.datasets.layouts import get_layout
 from skel_ssl.datasets.pickle_io import load_annotations
 from skel_ssl.datasets.pose_writer import write_pose_pickle
 from skel_ssl.utils.cli import run
+from skel_ssl.utils.files import write_json
+from skel_ssl.visualization.files import save_figure
 
 FAILED = 2  # exit code
 
@@ -94,23 +93,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside a file, which it takes when all went well."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Dict[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=1, allow_nan=False), encoding='utf-8')
-
-
 def check(args: argparse.Namespace, data: Dict[str, Any],
           console: Console) -> bool:
     """Examine, report, and write what was asked for.
@@ -132,8 +114,7 @@ def check(args: argparse.Namespace, data: Dict[str, Any],
     if args.picture is not None:
         figure = draw_examination(data['annotations'], found, record,
                                   args.pickle.name)
-        with replacing(args.picture) as temporary:
-            figure.savefig(temporary, dpi=110, format='png')
+        save_figure(args.picture, figure)
     if args.fix is not None:
         mended, fixes = mend(data, found)
         write_pose_pickle(args.fix, **mended)

@@ -35,8 +35,8 @@ from skel_ssl.utils.converting import (
     check_output,
     fault_table,
     split_table,
-    write_report,
 )
+from skel_ssl.utils.files import write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -135,7 +135,7 @@ def main() -> None:
         console.print(fault_table(faults))
     sizes = {name: len(clips) for name, clips in splits.items()}
     if args.report is not None:
-        write_report(
+        write_json(
             args.report,
             dict(
                 source,

@@ -4,7 +4,6 @@
 Every clip draws from a random stream of its own, keyed by what is in its
 name, so it does not depend on which clips were made before it.
 """
-import os
 import pickle
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Union
@@ -12,6 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Union
 import numpy as np
 
 from skel_ssl.datasets.layouts import NTU25
+from skel_ssl.utils.files import replacing
 
 from . import sensor
 from .acting import perform
@@ -162,11 +162,6 @@ def save(dataset: Dict[str, Any], path: Union[str, Path]) -> Path:
     """Write a data set; a reader never sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        with partial.open('wb') as file:
-            pickle.dump(dataset, file, protocol=4)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open('wb') as file:
+        pickle.dump(dataset, file, protocol=4)
     return path

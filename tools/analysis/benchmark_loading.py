@@ -1,0 +1,258 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""What it costs to load a clip, from a pose pickle and from a ragged store.
+
+Time: the CPU time per clip of four ways to the same samples, measured in turn
+in one process with one thread. Memory: how much the workers of a DataLoader
+grow while they go through the whole data, each way in a process of its own;
+Linux only.
+"""
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import time
+import zlib
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Dict, List
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from rich.console import Console
+from rich.table import Table
+from torch.utils.data import DataLoader
+
+from skel_ssl.datasets import load_annotations, write_store
+from skel_ssl.datasets.pose_writer import write_pose_pickle
+from skel_ssl.datasets.transforms import PosePreNormalize3D
+from skel_ssl.registry import DATASETS
+from skel_ssl.utils.cli import run
+
+ALIGN = dict(align_spine=False, align_shoulder=False)  # as in ntu60_xsub
+STOCK = [
+    dict(type='PreNormalize3D', **ALIGN),
+    dict(type='GenSkeFeat', feats=['j']),
+    dict(type='UniformSampleFrames', clip_len=90),
+    dict(type='PoseDecode'),
+    dict(type='FormatGCNInput', num_person=2),
+    dict(type='PackActionInputs', meta_keys=('frame_dir', ))
+]
+OURS = [dict(type='PosePreNormalize3D', **ALIGN), *STOCK[1:]]
+DROP_IN = [
+    dict(t, type='PoseUniformSampleFrames')
+    if t['type'] == 'UniformSampleFrames' else t for t in OURS
+]
+# way -> (data set, suffix of the file, pipeline)
+WAYS = {
+    'MMAction2, pickle': ('PoseDataset', '.pkl', STOCK),
+    'SkeletonDataset, pickle': ('SkeletonDataset', '.pkl', OURS),
+    'SkeletonDataset, store': ('SkeletonDataset', '.store', OURS),
+    'store, PoseUniformSampleFrames': ('SkeletonDataset', '.store', DROP_IN)
+}
+MEASURES = ('Rss', 'Pss', 'Private')
+BLOCK = 50  # clips between two turns
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--pickle',
+        type=Path,
+        help='a pose pickle of 25 joints to measure on (default: made-up '
+        'clips like those of NTU RGB+D)')
+    parser.add_argument(
+        '--split', default='all', help='which split of that pickle')
+    parser.add_argument(
+        '--clips',
+        type=int,
+        default=10000,
+        help='number of made-up clips (default: %(default)s)')
+    parser.add_argument(
+        '--timed',
+        type=int,
+        default=2000,
+        help='number of clips whose loading is timed (default: %(default)s)')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=8,
+        help='number of workers, 0: no memory (default: %(default)s)')
+    parser.add_argument(
+        '--tmp', type=Path, help='folder for the files, removed afterwards')
+    parser.add_argument(
+        '--json', type=Path, metavar='F', help='also write the numbers here')
+    return parser.parse_args()
+
+
+def made_up_clip(name: str) -> Dict[str, Any]:
+    """20 to 300 frames, 88 on average; 60 % of the clips show one person."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    frames = int(np.clip(rng.gamma(8, 11), 20, 300))
+    shape = (1 if rng.random() < .6 else 2, frames, 25, 3)
+    steps = rng.normal(0, .01, shape)
+    steps[:, 0] += rng.normal(0, .4, (shape[0], 25, 3))
+    return dict(
+        frame_dir=name,
+        label=int(rng.integers(60)),
+        total_frames=frames,
+        keypoint=steps.cumsum(1).astype(np.float32))
+
+
+def write_files(args: argparse.Namespace, folder: Path) -> Path:
+    """Write the pickle and the store; returns their path, no suffix."""
+    stem = folder / 'clips'
+    path = stem.with_suffix('.pkl')
+    if args.pickle is None:
+        names = [f'clip{i:06}' for i in range(args.clips)]
+        write_pose_pickle(path, map(made_up_clip, names),
+                          {args.split: names})
+    else:
+        path.symlink_to(args.pickle.resolve())
+    data = load_annotations(path)
+    write_store(
+        stem.with_suffix('.store'), data['annotations'], data['split'],
+        [PosePreNormalize3D(**ALIGN)])
+    return stem
+
+
+def build(way: str, stem: Path, split: str) -> Any:
+    init_default_scope('mmaction')
+    kind, suffix, pipeline = WAYS[way]
+    return DATASETS.build(
+        dict(
+            type=kind,
+            ann_file=str(stem.with_suffix(suffix)),
+            split=split,
+            pipeline=pipeline))
+
+
+def measure_time(stem: Path, split: str,
+                 count: int) -> Dict[str, List[float]]:
+    """CPU milliseconds per clip of each way, one number a block of clips."""
+    torch.set_num_threads(1)
+    datasets = {way: build(way, stem, split) for way in WAYS}
+    total = len(next(iter(datasets.values())))
+    order = np.random.default_rng(0).permutation(total)[:count]
+    blocks = np.array_split(order, max(1, len(order) // BLOCK))
+    spent: Dict[str, List[float]] = {way: [] for way in WAYS}
+    for turn, block in enumerate([blocks[0], *blocks]):  # the first warms up
+        samples = {}
+        for way, dataset in datasets.items():
+            np.random.seed(turn)
+            start = time.process_time()
+            samples[way] = [dataset[i]['inputs'] for i in block.tolist()]
+            passed = time.process_time() - start
+            if turn > 0:
+                spent[way].append(1000 * passed / len(block))
+        for way, inputs in samples.items():
+            if not all(map(torch.equal, inputs, next(iter(samples.values())))):
+                raise ValueError(f'{way!r} gives other samples')
+    return spent
+
+
+def resident(pids: List[int]) -> Dict[str, float]:
+    """Memory of some processes together, in MiB."""
+    found = dict.fromkeys(MEASURES, 0.)
+    for pid in pids:
+        for line in Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines():
+            key = line.split(':')[0].split('_')[0]
+            if key in MEASURES and not line.startswith('Private_Hugetlb'):
+                found[key] += int(line.split()[1]) / 1024
+    return found
+
+
+def measure_memory(way: str, stem: Path, split: str,
+                   workers: int) -> Dict[str, Any]:
+    """Growth of the processes over two epochs, in MiB.
+
+    ``workers`` is that of all workers from their first batches on, ``main``
+    that of the process that opens the data set.
+    """
+    torch.set_num_threads(1)
+    before = resident([os.getpid()])
+    dataset = build(way, stem, split)
+    opened = resident([os.getpid()])
+    loader = DataLoader(
+        dataset,
+        batch_size=32,
+        shuffle=True,
+        num_workers=workers,
+        collate_fn=pseudo_collate,
+        multiprocessing_context='fork',
+        persistent_workers=True)
+    start = None
+    for _ in range(2):
+        for i, _ in enumerate(loader):
+            if start is None and i >= workers:
+                pids = [p.pid for p in multiprocessing.active_children()]
+                start = resident(pids)
+    if start is None:
+        raise ValueError(f'{len(dataset)} clips are too few for {workers} '
+                         'workers')
+    end = resident(pids)
+    return dict(
+        workers={k: end[k] - start[k] for k in MEASURES},
+        main={k: opened[k] - before[k] for k in MEASURES})
+
+
+def time_table(spent: Dict[str, List[float]]) -> Table:
+    table = Table('way', 'CPU ms per clip', 'quartiles', 'times cheaper',
+                  title='loading a clip')
+    stock = np.asarray(next(iter(spent.values())))
+    for way, values in spent.items():
+        low, middle, high = np.percentile(values, [25, 50, 75])
+        table.add_row(way, f'{middle:.3f}', f'{low:.3f} to {high:.3f}',
+                      f'{np.median(stock / values):.1f}')
+    return table
+
+
+def memory_table(found: Dict[str, Any], size: float, workers: int) -> Table:
+    table = Table(
+        'way', *(f'{workers} workers, {k}' for k in MEASURES),
+        'opening, Private', title=f'growth in MiB, and in % of {size:.0f} MiB')
+    for way, numbers in found.items():
+        cells = [*numbers['workers'].values(), numbers['main']['Private']]
+        table.add_row(way, *(f'{x:.0f} ({x / size:.1%})' for x in cells))
+    return table
+
+
+def main() -> None:
+    args, console = parse_args(), Console()
+    with TemporaryDirectory(dir=args.tmp) as folder:
+        stem = write_files(args, Path(folder))
+        size = (stem.with_suffix('.store') /
+                'keypoint.npy').stat().st_size / 2**20
+        spent = measure_time(stem, args.split, args.timed)
+        console.print(time_table(spent))
+        memory: Dict[str, Any] = {}
+        for way in WAYS if args.workers else ():
+            with ProcessPoolExecutor(
+                    1, multiprocessing.get_context('spawn')) as pool:
+                memory[way] = pool.submit(measure_memory, way, stem,
+                                          args.split, args.workers).result()
+        if memory:
+            console.print(memory_table(memory, size, args.workers))
+    load = ', '.join(f'{x:.1f}' for x in os.getloadavg())
+    console.print(f'{os.cpu_count()} cores, load {load}; NumPy '
+                  f'{np.__version__}, torch {torch.__version__}')
+    if args.json is not None:
+        args.json.write_text(
+            json.dumps(
+                dict(
+                    machine=platform.platform(),
+                    cores=os.cpu_count(),
+                    load=os.getloadavg(),
+                    data_mib=size,
+                    milliseconds=spent,
+                    workers=args.workers,
+                    memory_mib=memory),
+                indent=1),
+            encoding='utf-8')
+
+
+if __name__ == '__main__':
+    run(main)
