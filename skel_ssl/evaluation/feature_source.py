@@ -13,6 +13,7 @@ from rich.progress import Progress
 from torch import nn
 
 import skel_ssl
+from skel_ssl.datasets.ragged_store import RECORD, is_store
 from skel_ssl.registry import DATASETS, MODELS
 
 from .encoders import Encoder
@@ -48,11 +49,14 @@ def evaluation_datasets(cfg: Config) -> Tuple[dict, dict]:
 
 
 def hash_data(dataset: dict) -> str:
-    """SHA-256 of the annotation file of a data set's config."""
+    """SHA-256 of the annotation file of a data set's config, or of the
+    record of a ragged store, which has those of its files."""
     path = dataset['ann_file']
     root = dataset.get('data_root') or ''
-    if not osp.isabs(path) and osp.isfile(osp.join(root, path)):
+    if not osp.isabs(path) and osp.exists(osp.join(root, path)):
         path = osp.join(root, path)
+    if is_store(path):
+        path = osp.join(path, RECORD)
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'there is no data file {path}: data/README.md says where it '

@@ -44,13 +44,13 @@ def test_published_pretraining(name, load):
     transforms = by_type(dataset.pipeline)
     assert list(transforms) == [
         'PosePreNormalize3D', 'PoseRandomRotate', 'GenSkeFeat',
-        'UniformSampleFrames', 'PoseDecode', 'FormatGCNInput',
+        'PoseUniformSampleFrames', 'PoseDecode', 'FormatGCNInput',
         'MotionAwareTubeMask', 'PackActionInputs'
     ]
     normalize = transforms['PosePreNormalize3D']
     assert (normalize.align_spine, normalize.align_shoulder) == (align, align)
     assert transforms['PoseRandomRotate'].theta == .3
-    assert transforms['UniformSampleFrames'].clip_len == 90
+    assert transforms['PoseUniformSampleFrames'].clip_len == 90
     assert transforms['FormatGCNInput'].num_person == 2
     mask = transforms['MotionAwareTubeMask']
     assert mask == dict(
@@ -140,7 +140,7 @@ def test_published_probe(name, load):
     assert trained == masked
     del masked['PoseRandomRotate']
     assert val == masked
-    assert test['UniformSampleFrames'].num_clips == 10
+    assert test['PoseUniformSampleFrames'].num_clips == 10
     assert cfg.model.cls_head.average_clips == 'score'  # logits
     datasets = [cfg[f'{part}_dataloader'].dataset for part in ('train', 'val',
                                                                'test')]
@@ -451,11 +451,11 @@ def test_published_skeletonmae(name, load):
     assert (loader.dataset.split, loader.batch_size) == (split, 1024)
     transforms = by_type(loader.dataset.pipeline)
     assert list(transforms) == [
-        'UniformSampleFrames', 'PoseDecode', 'PoseJitter',
+        'PoseUniformSampleFrames', 'PoseDecode', 'PoseJitter',
         'PosePreNormalize2D', 'FormatGCNInput', 'BodyPartMask',
         'PackActionInputs'
     ]
-    assert transforms['UniformSampleFrames'].clip_len == 64
+    assert transforms['PoseUniformSampleFrames'].clip_len == 64
     assert transforms['PoseJitter'] == NOISE
     assert transforms['FormatGCNInput'].num_person == persons
     mask = transforms['BodyPartMask']
@@ -500,8 +500,8 @@ def test_published_strl(name, load):
     train, val, test = pipelines
     assert train.pop('PoseJitter') == NOISE
     assert train == val
-    assert test['UniformSampleFrames'] == dict(
-        val['UniformSampleFrames'], num_clips=10, test_mode=True)
+    assert test['PoseUniformSampleFrames'] == dict(
+        val['PoseUniformSampleFrames'], num_clips=10, test_mode=True)
     for pipeline in pipelines:
         assert pipeline['FormatGCNInput'].num_person == persons
     for part in ('val', 'test'):

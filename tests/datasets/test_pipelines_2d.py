@@ -100,7 +100,7 @@ def test_the_pipelines_by_name_are_those_of_the_loaders(name, load):
         types = [t.type for t in pipeline]
         assert ('PoseJitter' in types) == (part == 'train')
         assert [t for t in types if t != 'PoseJitter'] == [
-            'UniformSampleFrames', 'PoseDecode', 'PosePreNormalize2D',
+            'PoseUniformSampleFrames', 'PoseDecode', 'PosePreNormalize2D',
             'FormatGCNInput', 'PackActionInputs'
         ]
 

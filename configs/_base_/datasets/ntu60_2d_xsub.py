@@ -8,7 +8,7 @@ classes = 60
 # Frames are chosen and noise is added in pixels, where a person who is absent
 # is (0, 0). The score of a joint becomes its third channel.
 train_pipeline = [
-    dict(type='UniformSampleFrames', clip_len=64),
+    dict(type='PoseUniformSampleFrames', clip_len=64),
     dict(type='PoseDecode'),
     dict(type='PoseJitter', sigma=0.01, unit='box'),
     dict(type='PosePreNormalize2D'),
@@ -22,7 +22,7 @@ train_pipeline = [
 val_pipeline = [t for t in train_pipeline if t['type'] != 'PoseJitter']
 multi_clip_pipeline = [
     dict(t, num_clips=10, test_mode=True)
-    if t['type'] == 'UniformSampleFrames' else t for t in val_pipeline
+    if t['type'] == 'PoseUniformSampleFrames' else t for t in val_pipeline
 ]
 
 train_dataloader = dict(

@@ -9,7 +9,7 @@ train_pipeline = [
         type='PosePreNormalize3D', align_spine=False, align_shoulder=False),
     dict(type='PoseRandomRotate', theta=0.3),
     dict(type='GenSkeFeat', feats=['j']),
-    dict(type='UniformSampleFrames', clip_len=90),
+    dict(type='PoseUniformSampleFrames', clip_len=90),
     dict(type='PoseDecode'),
     dict(type='FormatGCNInput', num_person=2),
     dict(
@@ -21,7 +21,7 @@ train_pipeline = [
 val_pipeline = [t for t in train_pipeline if t['type'] != 'PoseRandomRotate']
 test_pipeline = [
     dict(t, num_clips=10, test_mode=True)
-    if t['type'] == 'UniformSampleFrames' else t for t in val_pipeline
+    if t['type'] == 'PoseUniformSampleFrames' else t for t in val_pipeline
 ]
 
 train_dataloader = dict(

@@ -5,7 +5,7 @@ _base_ = 'ntu60_xsub.py'
 for part, share in (('train', (0.5, 1.0)), ('val', (0.95, )), ('test',
                                                               (0.95, ))):
     pipeline = _base_[f'{part}_dataloader'].dataset.pipeline
-    start = [t.type for t in pipeline].index('UniformSampleFrames')
+    start = [t.type for t in pipeline].index('PoseUniformSampleFrames')
     pipeline[start:start + 2] = [  # and PoseDecode
         dict(
             type='PoseTemporalCropResize', clip_len=120, p_interval=share)

@@ -4,7 +4,7 @@ _base_ = 'ntu60_xsub.py'
 for part in ('train', 'val', 'test'):
     pipeline = _base_[f'{part}_dataloader'].dataset.pipeline
     kinds = [t.type for t in pipeline]
-    pipeline[kinds.index('UniformSampleFrames')].clip_len = 64
+    pipeline[kinds.index('PoseUniformSampleFrames')].clip_len = 64
     if part == 'train':
         pipeline.insert(
             kinds.index('PoseDecode') + 1,
