@@ -50,6 +50,11 @@ def changes(before, after, path=()):
 def test_every_config(path):
     cfg = Config.fromfile(path)
     before = copy.deepcopy(cfg.to_dict())
+    if cfg.train_dataloader.dataset.ann_file.endswith('_2d.pkl'):
+        # Joints with scores, as in the only paper that uses them.
+        with pytest.raises(ValueError, match='makes no stream'):
+            set_stream(cfg, 'bm')
+        return
     set_stream(cfg, 'bm')
     found = 0
     for part in ('train', 'val', 'test'):
