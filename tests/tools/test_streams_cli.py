@@ -50,7 +50,8 @@ def changes(before, after, path=()):
 def test_every_config(path):
     cfg = Config.fromfile(path)
     before = copy.deepcopy(cfg.to_dict())
-    if cfg.train_dataloader.dataset.ann_file.endswith('_2d.pkl'):
+    loader = cfg.train_dataloader or cfg.test_dataloader
+    if loader.dataset.ann_file.endswith('_2d.pkl'):
         # Joints with scores, as in the only paper that uses them.
         with pytest.raises(ValueError, match='makes no stream'):
             set_stream(cfg, 'bm')
