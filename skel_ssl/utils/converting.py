@@ -202,3 +202,47 @@ def convert(clips: Iterable[Dict[str, Any]],
         f'{len(faults):,} damaged', highlight=False, markup=False)
     if faults:
         sys.exit(SKIPPED)
+
+
+def convert_folder(about: str,
+                   dataset: str,
+                   pattern: str,
+                   read: Callable[[Path], Iterable[Dict[str, Any]]],
+                   make_splits: Callable[[Iterable[Dict[str, Any]]], Splits],
+                   sizes: Mapping[str, int], **extra: Any) -> None:
+    """The command of a data set that is a folder of files of one kind.
+
+    Args:
+        about (str): What its help says.
+        dataset (str): Its name; the pickle is ``<dataset>_3d.pkl``.
+        pattern (str): Of the names of its files, such as ``'*.json'``.
+        read (Callable): See :func:`read_clips`.
+        make_splits (Callable): See :func:`convert`.
+        sizes (Mapping[str, int]): See :func:`convert`.
+        **extra: More entries of the pickle.
+    """
+    parser = argparse.ArgumentParser(description=about, epilog=STATUS)
+    parser.add_argument(
+        'folder',
+        type=Path,
+        metavar='FOLDER',
+        help=f'where the {pattern[1:]} files are, at any depth')
+    add_output_arguments(
+        parser,
+        default=Path(f'data/skeleton/{dataset}_3d.pkl'),
+        help='the pickle to write (default: %(default)s)')
+    args = parser.parse_args()
+    console = Console()
+    for target in filter(None, (args.out, args.report)):
+        check_output(target, args.overwrite)
+    faults: List[Fault] = []
+    clips = read_clips(read, find_files(args.folder, pattern), faults, console)
+    convert(
+        clips,
+        make_splits,
+        args,
+        console,
+        faults,
+        sizes,
+        source=dict(dataset=dataset),
+        **extra)

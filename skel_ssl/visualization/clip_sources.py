@@ -1,5 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Where clips to look at come from: a pickle, or a config's loader."""
+from abc import ABCMeta, abstractmethod
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -17,7 +18,7 @@ from .pipeline_steps import RAW, Step, StepRecorder, take_step
 PHASES = ('train', 'val', 'test')
 
 
-class Clips:
+class Clips(metaclass=ABCMeta):
     """The clips of a source, and their steps.
 
     Attributes:
@@ -33,13 +34,13 @@ class Clips:
     joints: Sequence[str] = ()
     layout: Optional[SkeletonLayout] = None
 
+    @abstractmethod
     def info(self, index: int) -> Dict[str, Any]:
         """The annotation of a clip."""
-        raise NotImplementedError
 
+    @abstractmethod
     def steps(self, index: int) -> List[Step]:
         """A clip after each step."""
-        raise NotImplementedError
 
     def guess_layout(self) -> Optional[SkeletonLayout]:
         """The preset with as many joints as the first clip."""

@@ -4,6 +4,7 @@
 A layer works on ``(..., V, D)``: any number of graphs of one body, with one
 dense matrix of the body for all of them.
 """
+from abc import ABCMeta, abstractmethod
 from typing import Dict, Type, Union
 
 import torch
@@ -54,7 +55,7 @@ def norm_joints(norm: nn.Module, h: Tensor) -> Tensor:
     return norm(rows).view_as(h)
 
 
-class GraphLayer(nn.Module):
+class GraphLayer(nn.Module, metaclass=ABCMeta):
     """What the layers share: dropout, messages, batch norm, activation.
 
     Args:
@@ -85,9 +86,9 @@ class GraphLayer(nn.Module):
         self.norm = nn.BatchNorm1d(out_dims) if norm_act else None
         self.act = ACTIVATIONS[act]() if norm_act else None
 
+    @abstractmethod
     def message(self, h: Tensor) -> Tensor:
         """``(..., V, D)`` to ``(..., V, D')``, before norm and activation."""
-        raise NotImplementedError
 
     def forward(self, h: Tensor) -> Tensor:
         """``(..., V, D)`` to ``(..., V, D')``."""
