@@ -3,26 +3,19 @@
 import copy
 import json
 import pickle
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmaction.datasets.transforms import UniformSampleFrames
-from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
-from torch.utils.data import DataLoader
 
 from skel_ssl.datasets import (
     PosePreNormalize2D,
     PosePreNormalize3D,
     PoseUniformSampleFrames,
     RaggedStore,
-    SeededSampler,
     SkeletonDataset,
     load_annotations,
     write_store,
@@ -33,137 +26,51 @@ from skel_ssl.datasets.ragged_store import (
     STORED,
     decode_persons,
     encode_persons,
-    npy_header,
 )
-from skel_ssl.registry import DATASETS
 from tests.conftest import shared_file
 from tests.datasets.coco_clips import write_coco_clips
-
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / '_base_'
-AS_XSUB = dict(align_spine=False, align_shoulder=False)
-
-
-def make_clip(name, kind='two', dtype=np.float32, label=0, joints=25):
-    """One or two persons, of whom one can be absent, a copy or come late."""
-    rng = np.random.default_rng(ord(name[-1]))
-    frames = int(rng.integers(20, 60))
-    keypoint = rng.normal(size=(1 if kind == 'one' else 2, frames, joints, 3))
-    if kind == 'absent':
-        keypoint[1] = 0
-    if kind == 'copy':
-        keypoint[1] = keypoint[0]
-    if kind == 'late':  # the second one is seen more often
-        keypoint[0, :5] = 0
-        keypoint[1, 10] = 0
-    return dict(
-        frame_dir=name,
-        label=label,
-        total_frames=frames,
-        keypoint=keypoint.astype(dtype),
-        camera=3)
-
-
-KINDS = ('one', 'two', 'absent', 'copy', 'late')
-
-
-def make_clips(count=10, **kwargs):
-    return [make_clip(f'clip {chr(97 + i)}', KINDS[i % 5], label=i % 2,
-                      **kwargs) for i in range(count)]
-
-
-def both(folder, clips, normalise=(), dtype=None, **split):
-    """A pickle and the store made of it."""
-    split = split or dict(xsub_train=[x['frame_dir'] for x in clips[:-3]],
-                          xsub_val=[x['frame_dir'] for x in clips[-3:]])
-    pkl, store = folder / 'clips.pkl', folder / 'clips.store'
-    pkl.write_bytes(
-        pickle.dumps(dict(split=split, annotations=clips, classes=['x'])))
-    data = load_annotations(pkl)
-    write_store(store, data.pop('annotations'), normalise=normalise,
-                dtype=dtype, **data)
-    return str(pkl), str(store)
-
-
-def same_bits(one, other):
-    """Compare samples, the sign of zeros and all dtypes included."""
-    assert type(one) is type(other)
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            same_bits(one[key], other[key])
-    elif isinstance(one, (list, tuple)):
-        assert len(one) == len(other)
-        for x, y in zip(one, other):
-            same_bits(x, y)
-    elif isinstance(one, np.ndarray):
-        assert (one.dtype, one.shape) == (other.dtype, other.shape)
-        assert one.tobytes() == other.tobytes()
-    elif isinstance(one, torch.Tensor):
-        same_bits(one.numpy(), other.numpy())
-    elif hasattr(one, 'to_dict'):
-        same_bits(one.to_dict(), other.to_dict())
-        same_bits(one.metainfo, other.metainfo)
-    else:
-        assert one == other
-
-
-def batches(cfg, ann_file, workers=0, epochs=1):
-    cfg = copy.deepcopy(dict(cfg, ann_file=ann_file))
-    init_default_scope('mmaction')
-    dataset = DATASETS.build(cfg)
-    sampler = SeededSampler(dataset, shuffle=True, seed=7)
-    made = []
-    for epoch in range(epochs):
-        sampler.set_epoch(epoch)
-        made += DataLoader(
-            dataset, 16, sampler=sampler, num_workers=workers,
-            collate_fn=pseudo_collate)
-    return made
-
-
-def dataset_cfg(name, part, drop_in=False, **changes):
-    cfg = Config.fromfile(CONFIGS / 'datasets' / f'{name}.py')
-    dataset = cfg[f'{part}_dataloader'].dataset
-    dataset.update(changes)
-    for transform in dataset.pipeline if drop_in else ():
-        if transform['type'] == 'UniformSampleFrames':
-            transform['type'] = 'PoseUniformSampleFrames'
-    return dataset.to_dict()
-
+from tests.datasets.store_clips import (
+    AS_XSUB,
+    batches,
+    both,
+    dataset_cfg,
+    make_clip,
+    make_clips,
+    same_bits,
+)
 
 # ------------------------------------------------------- the same as a pickle
 
 
-@pytest.mark.parametrize('name, dtype, drop_in', [
+@pytest.mark.parametrize('name, dtype, stock', [
     ('ntu60_xsub', np.float16, False),
     ('ntu60_xsub', np.float32, True),
     ('ntu60_xview', np.float16, True),
     ('ntu60_xview', np.float64, False),
     ('ntu60_xsub_crop120', np.float32, False),
 ])
-def test_samples_of_3d_configs(tmp_path, name, dtype, drop_in):
+def test_samples_of_3d_configs(tmp_path, name, dtype, stock):
     aligned = name == 'ntu60_xview'
     normalise = [PosePreNormalize3D(aligned, aligned)]
     pkl, store = both(tmp_path, make_clips(dtype=dtype), normalise)
     for part, split in (('train', 'xsub_train'), ('val', 'xsub_val'),
                         ('test', 'xsub_val')):
         same_bits(
-            batches(dataset_cfg(name, part, split=split), pkl, epochs=2),
-            batches(dataset_cfg(name, part, drop_in, split=split), store,
-                    epochs=2))
+            batches(dataset_cfg(name, part, stock, split=split), pkl,
+                    epochs=2),
+            batches(dataset_cfg(name, part, split=split), store, epochs=2))
 
 
-@pytest.mark.parametrize('drop_in', [False, True])
+@pytest.mark.parametrize('stock', [False, True])
 @pytest.mark.parametrize('part', ['train', 'val', 'test'])
-def test_samples_of_2d_configs(tmp_path, part, drop_in):
+def test_samples_of_2d_configs(tmp_path, part, stock):
     pkl = write_coco_clips(tmp_path / 'coco.pkl', persons=3)
     store = tmp_path / 'coco.store'
     record = write_store(store, **load_annotations(pkl))
     assert record['files']['keypoint_score.npy']['shape'][0] > 0
     same_bits(
-        batches(dataset_cfg('ntu60_2d_xsub', part), pkl, epochs=2),
-        batches(dataset_cfg('ntu60_2d_xsub', part, drop_in), str(store),
-                epochs=2))
+        batches(dataset_cfg('ntu60_2d_xsub', part, stock), pkl, epochs=2),
+        batches(dataset_cfg('ntu60_2d_xsub', part), str(store), epochs=2))
 
 
 def test_2d_normalisation_offline(tmp_path):
@@ -467,155 +374,3 @@ def test_what_does_not_fit(tmp_path):
     both(tmp_path, clips, dtype='float32')
     with pytest.raises(ValueError, match="not one of 1 clips .*clip a: 'tot"):
         both(tmp_path / '..', [dict(clips[0], total_frames=1)], all=[])
-
-
-# ---------------------------------------------------------- files and workers
-
-
-def test_a_pipeline_cannot_change_the_store(tmp_path):
-
-    def spoil(results):
-        results['keypoint'] *= 0
-        results['keypoint'][:] = 5
-        return results
-
-    _, path = both(tmp_path, make_clips())
-    before = (Path(path) / 'keypoint.npy').read_bytes()
-    dataset = SkeletonDataset(path, [spoil])
-    clip = dataset.get_data_info(0)
-    assert (dataset[0]['keypoint'] == 5).all()
-    same_bits(dataset.get_data_info(0), clip)
-    store = dataset._store
-    with pytest.raises(ValueError, match='read-only'):
-        store._map('keypoint')[1][:] = 0
-    store.verify()
-    assert (Path(path) / 'keypoint.npy').read_bytes() == before
-
-
-def test_dataset_travels_without_its_data(tmp_path):
-    _, path = both(tmp_path, make_clips(26, dtype=np.float64))
-    dataset = SkeletonDataset(path, [])
-    expected = dataset[5]
-    sent = pickle.dumps(dataset)
-    assert len(sent) < (Path(path) / 'keypoint.npy').stat().st_size / 10
-    same_bits(pickle.loads(sent)[5], expected)
-    same_bits(dataset.get_subset([4, 5])[1]['keypoint'], expected['keypoint'])
-    lazy = SkeletonDataset(path, [], lazy_init=True, serialize_data=False)
-    same_bits(lazy[5], expected)
-
-
-def resident(path):
-    """How many KiB of a file this process has mapped, or skip."""
-    maps = Path('/proc/self/smaps')
-    if not maps.exists():
-        pytest.skip('no /proc/self/smaps on this system')
-    found = maps.read_text().split(str(path))[1:]
-    assert found, 'the file is not mapped'
-    return sum(int(x.split('\nRss:')[1].split()[0]) for x in found)
-
-
-def test_a_process_keeps_no_page_of_the_store(tmp_path):
-    _, path = both(tmp_path, make_clips(26, dtype=np.float64) * 8, all=[])
-    array = Path(path).resolve() / 'keypoint.npy'
-    assert array.stat().st_size > 2 * 2**21
-    dataset = SkeletonDataset(path, [])
-    rows = dataset._store._map('keypoint')[1]
-    for i in range(len(dataset)):
-        dataset[i]
-    assert resident(array) == 0
-    assert rows[len(rows) // 2].any() and resident(array) > 0
-
-
-def test_replaced_while_in_use(tmp_path):
-    _, path = both(tmp_path, make_clips())
-    dataset = SkeletonDataset(path, [])
-    shutil.rmtree(path)
-    both(tmp_path, make_clips(4))
-    with pytest.raises(ValueError, match='was replaced by another one'):
-        dataset[0]
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Path(both(tmp_path, make_clips())[1])
-
-
-def cut(path, size):
-    path.write_bytes(path.read_bytes()[:size])
-
-
-def edit(path, **changes):
-    path.write_text(json.dumps(dict(json.loads(path.read_text()), **changes)))
-
-
-@pytest.mark.parametrize('spoil, said', [
-    (lambda x: cut(x / 'keypoint.npy', -1), "whole: 'keypoint.npy' has .*AGN"),
-    (lambda x: (x / 'keypoint.npy').unlink(), "'keypoint.npy' is missing"),
-    (lambda x: cut(x / 'index.pkl', 99), "'index.pkl' has 99 bytes"),
-    (lambda x: (x / 'store.json').unlink(), "a whole one: it has no 'store.j"),
-    (lambda x: cut(x / 'store.json', 50), "'store.json' .* is damaged: .*AGN"),
-    (lambda x: edit(x / 'store.json', format=2), 'has format 2, this .* 1. M'),
-    (lambda x: edit(x / 'store.json', kind='y'), 'is of another program'),
-    (lambda x: (x / 'store.json').write_text('[]'), 'is of another program'),
-    (lambda x: x.joinpath('keypoint.npy').write_bytes(
-        npy_header(np.dtype('f4'), (1, 2)) +
-        x.joinpath('keypoint.npy').read_bytes()[128:]), 'is mixed up'),
-])
-def test_unsound_store(store, spoil, said):
-    spoil(store)
-    with pytest.raises(ValueError, match=said.replace('AGN', 'Copy it again')):
-        SkeletonDataset(str(store), [])
-
-
-def test_no_store(tmp_path):
-    with pytest.raises(FileNotFoundError, match='make_store.py makes one'):
-        SkeletonDataset(str(tmp_path / 'no.store'), [])
-    with pytest.raises(ValueError, match='is not a store'):
-        SkeletonDataset(str(tmp_path), [])
-
-
-def test_verify_finds_a_changed_bit(store):
-    path = store / 'keypoint.npy'
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    opened = RaggedStore(store)
-    with pytest.raises(ValueError, match="'keypoint.npy' of .* has changed"):
-        opened.verify()
-
-
-def test_half_written_leaves_nothing(tmp_path):
-
-    def clips():
-        yield make_clip('a')
-        raise RuntimeError('the disk is on fire')
-
-    with pytest.raises(RuntimeError, match='on fire'):
-        write_store(tmp_path / 'x.store', clips(), {})
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_may_be_replaced(store):
-    clips = make_clips(3)
-    with pytest.raises(ValueError, match='exists; give another name'):
-        write_store(store, clips, {})
-    write_store(store, clips, {}, overwrite=True)
-    assert len(SkeletonDataset(str(store), [])) == 3
-    assert [x.name for x in store.parent.glob('*store*')] == ['clips.store']
-    (store / 'store.json').unlink()
-    with pytest.raises(ValueError, match='not a sound store .*by hand'):
-        write_store(store, clips, {}, overwrite=True)
-    for name, said in (('x.npy', "ends in '.store'"),
-                       ('no/x.store', 'no folder .*/no')):
-        with pytest.raises(ValueError, match=said):
-            write_store(store.parent / name, clips, {})
-
-
-def test_same_input_same_bytes(tmp_path):
-    folders = [tmp_path / 'one', tmp_path / 'two']
-    for folder in folders:
-        folder.mkdir()
-        both(folder, make_clips(), [PosePreNormalize3D()])
-    one, two = (folder / 'clips.store' for folder in folders)
-    for file in one.iterdir():
-        assert file.read_bytes() == (two / file.name).read_bytes()
