@@ -167,10 +167,14 @@ def leave_processes() -> None:
         os._exit(0)
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], failed: int = 1) -> None:
     """Run a tool; a fault of the input ends in one readable message.
 
     Set ``SKEL_SSL_DEBUG=1`` for the traceback.
+
+    Args:
+        main (Callable): The tool.
+        failed (int): Its exit status then.
     """
     try:
         main()
@@ -181,5 +185,5 @@ def run(main: Callable[[], None]) -> None:
         text = error.args[0] if isinstance(error, KeyError) else error
         Console(stderr=True).print('[bold red]error:[/]', end=' ')
         print(f'{text}\n(SKEL_SSL_DEBUG=1 shows where)', file=sys.stderr)
-        sys.exit(1)
+        sys.exit(failed)
     leave_processes()

@@ -126,11 +126,11 @@ def test_wrong_arguments(main, synthetic, tmp_path):
         synthetic['annotations'])
 
 
-def test_what_cannot_be_written_is_no_verdict(main, synthetic, tmp_path):
+def test_what_cannot_be_written_is_no_verdict(run_tool, synthetic, tmp_path):
     path = write(tmp_path / 'demo.pkl', synthetic)
     (tmp_path / 'folder').mkdir()
-    code, text = main(path, '--json', tmp_path / 'folder')
-    assert code == 2 and 'error: ' in text
+    done = run_tool(CHECK, path, '--json', tmp_path / 'folder', code=2)
+    assert 'error: ' in done.stderr and 'Traceback' not in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ['demo.pkl', 'folder']
 
 

@@ -146,13 +146,8 @@ def main() -> None:
         console.print(str(error), markup=False, highlight=False,
                       soft_wrap=True)
         sys.exit(FAILED)
-    try:
-        clean = check(args, data, console)
-    except OSError as error:  # of writing: 1 would say that there are faults
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(FAILED)
-    sys.exit(0 if clean else 1)
+    sys.exit(0 if check(args, data, console) else 1)
 
 
 if __name__ == '__main__':
-    run(main)
+    run(main, FAILED)  # 1 would say that there are faults
