@@ -14,8 +14,7 @@ model = dict(
         embed_dims=256,
         depth=3,
         num_heads=8,
-        layer_scale=1e-4,
-        unshuffle='position'),
+        layer_scale=1e-4),
     target=dict(
         type='TeacherTarget', top_k=8, layer_norm='instance', final_norm=True),
     head=dict(type='RegressionHead', in_dims=256, out_dims=256, loss='mse'))

@@ -75,6 +75,7 @@ class CrossMask(BaseModule):
             with; a selection of 'A', 'B' and 'C' repeats those, see
             :func:`~skel_ssl.models.ops.cross_masking.cross_mask`. The neck
             then needs ``unshuffle='rank'``.
+        num_masks (int): How many masks to draw for each person, K.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -87,7 +88,8 @@ class CrossMask(BaseModule):
                  null_weight: float = 0.01,
                  distance_factor: float = 2.,
                  select: str = 'keep_high',
-                 legacy_order: Union[bool, Sequence[str]] = False) -> None:
+                 legacy_order: Union[bool, Sequence[str]] = False,
+                 num_masks: int = 1) -> None:
         super().__init__()
         if tau <= 0:
             raise ValueError(f'tau={tau} must be above 0; a large one, such '
@@ -104,6 +106,9 @@ class CrossMask(BaseModule):
         if not set(legacy_order) <= set(SLIPS):
             raise ValueError(f'legacy_order={legacy_order!r} is neither a '
                              f'bool nor a selection of {SLIPS}')
+        if num_masks < 1:
+            raise ValueError(f'num_masks={num_masks} must be 1 or more')
+        self.num_masks = num_masks
         self.mask_ratio = mask_ratio
         self.tau = tau
         self.null_weight = null_weight
@@ -148,11 +153,18 @@ class CrossMask(BaseModule):
         Args:
             tokens (Tensor): ``(P, S, V, D)``, before the map into the ball.
             null (Tensor): ``(P, S, D)``, the NULL points.
-            uniform (tuple[Tensor, Tensor], optional): ``(P, S_t * V)`` and
-                ``(P, S_s * V)`` numbers in [0, 1). Drawn on the tokens'
-                device if not given.
+            uniform (tuple[Tensor, Tensor], optional): ``(P * K, S_t * V)``
+                and ``(P * K, S_s * V)`` numbers in [0, 1). Drawn on the
+                tokens' device if not given.
+
+        Returns:
+            CrossMasking: ``P * K`` rows, those of a person one after the
+            other.
         """
-        temporal, spatial = self.scores(tokens, null)
+        temporal, spatial = (
+            score.repeat_interleave(self.num_masks, 0)
+            if self.num_masks > 1 else score
+            for score in self.scores(tokens, null))
         if uniform is None:
             uniform = (torch.rand_like(temporal.flatten(1)),
                        torch.rand_like(spatial.flatten(1)))

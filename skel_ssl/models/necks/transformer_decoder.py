@@ -3,20 +3,18 @@
 from typing import Optional
 
 import torch
-from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from skel_ssl.registry import MODELS
 
 from ..ops.indices import TokenIndices, gather_tokens, place_tokens
-from ..ops.token_embed import PositionEmbedding
-from ..ops.transformer import TransformerBlock
+from .base_decoder import BaseDecoder
 
 UNSHUFFLES = ('position', 'reference', 'rank')
 
 
 @MODELS.register_module()
-class TransformerDecoder(BaseModule):
+class TransformerDecoder(BaseDecoder):
     """Decode all positions of a person from the visible ones.
 
     Latents are mapped to the decoder's width, put at their own positions
@@ -24,16 +22,6 @@ class TransformerDecoder(BaseModule):
     positions.
 
     Args:
-        num_segments (int): S.
-        num_joints (int): V.
-        in_dims (int): Width of the encoder.
-        embed_dims (int): Width of the decoder.
-        depth (int): Number of blocks.
-        num_heads (int): Attention heads.
-        mlp_ratio (float): Hidden width of the MLPs in units of the width.
-        qkv_bias (bool): Whether queries, keys and values have a bias.
-        layer_scale (float, optional): Start value of LayerScale.
-        norm_eps (float): Epsilon of the layer norms.
         unshuffle (str): ``'position'`` puts each latent at its own segment
             and joint. ``'reference'`` is the placement of Skeleton2vec's
             public code, which un-shuffles inside each segment a flat list
@@ -42,62 +30,28 @@ class TransformerDecoder(BaseModule):
             with checkpoints of that code. ``'rank'`` puts at each position
             what its rank points to in the list of all latents, as they
             come, followed by mask tokens; HA-CM's ``legacy_order`` needs it.
-        attention (str): ``'fused'`` or ``'plain'``.
-        init_cfg (dict | list[dict], optional): Initialisation.
+        **kwargs: See :class:`BaseDecoder`.
+
+    Raises:
+        ValueError: If there is no such ``unshuffle``.
     """
 
-    def __init__(self,
-                 num_segments: int = 30,
-                 num_joints: int = 25,
-                 in_dims: int = 256,
-                 embed_dims: int = 256,
-                 depth: int = 3,
-                 num_heads: int = 8,
-                 mlp_ratio: float = 4.,
-                 qkv_bias: bool = True,
-                 layer_scale: Optional[float] = 1e-4,
-                 norm_eps: float = 1e-6,
-                 unshuffle: str = 'position',
-                 attention: str = 'fused',
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg or [
-            dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.),
-            dict(type='Constant', layer='LayerNorm', val=1., bias=0.)
-        ])
+    def __init__(self, unshuffle: str = 'position', **kwargs) -> None:
+        super().__init__(**kwargs)
         if unshuffle not in UNSHUFFLES:
             raise ValueError(f'there is no unshuffle {unshuffle!r}; choose '
                              f'one of {UNSHUFFLES}')
-        self.num_joints = num_joints
         self.unshuffle = unshuffle
-        self.embed = nn.Linear(in_dims, embed_dims)
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
-        self.pos_embed = PositionEmbedding(num_segments, num_joints,
-                                           embed_dims)
-        self.blocks = nn.ModuleList(
-            TransformerBlock(embed_dims, num_heads, mlp_ratio, qkv_bias,
-                             layer_scale, 0., norm_eps, attention)
-            for _ in range(depth))
-        self.norm = nn.LayerNorm(embed_dims, eps=norm_eps)
-
-    def init_weights(self) -> None:
-        nn.init.trunc_normal_(self.mask_token, std=0.02)
-        super().init_weights()
 
     def forward(self,
                 latent: Tensor,
                 indices: TokenIndices,
-                rank: Optional[Tensor] = None) -> Tensor:
-        """Decode.
+                rank: Optional[Tensor] = None,
+                queries: Optional[Tensor] = None) -> Tensor:
+        """See :class:`BaseDecoder`.
 
-        Args:
-            latent (Tensor): ``(P, K, D)`` visible tokens, at
-                ``indices.kept``.
-            indices (TokenIndices): Where the tokens are.
-            rank (Tensor, optional): ``(P, S, V)``, the mask's ranking; used
-                by ``unshuffle='reference'`` and ``'rank'`` only.
-
-        Returns:
-            Tensor: ``(P, S * V, D')`` tokens at all positions.
+        All positions are computed, whichever are asked for. ``rank`` is used
+        by ``unshuffle='reference'`` and ``'rank'`` only.
         """
         positions = self.pos_embed()
         latent = self.embed(latent)
@@ -111,6 +65,8 @@ class TransformerDecoder(BaseModule):
         x = grid + positions
         for block in self.blocks:
             x = block(x)
+        if queries is not None:
+            x = gather_tokens(x, queries)
         return self.norm(x)
 
     def _reference_grid(self, latent: Tensor, kept: Tensor,

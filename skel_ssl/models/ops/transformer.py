@@ -1,5 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-"""The pre-norm transformer block that encoders and decoders share."""
+"""The pre-norm transformer blocks that encoders and decoders share."""
 from typing import Optional
 
 import torch
@@ -10,6 +10,37 @@ from torch import Tensor, nn
 ATTENTION = ('fused', 'plain')
 
 
+def check_attention(dims: int, num_heads: int, attention: str) -> None:
+    """Raise a ValueError for heads that do not divide the width, or another
+    kind of attention."""
+    if dims % num_heads:
+        raise ValueError(f'{num_heads} heads do not divide a width of {dims}')
+    if attention not in ATTENTION:
+        raise ValueError(f'there is no attention {attention!r}; choose one '
+                         f'of {ATTENTION}')
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, attention: str) -> Tensor:
+    """Scaled dot-product attention, the heads joined again.
+
+    Args:
+        q (Tensor): ``(P, heads, Q, D / heads)``.
+        k (Tensor): ``(P, heads, L, D / heads)``.
+        v (Tensor): Shape of ``k``.
+        attention (str): ``'fused'`` for PyTorch's fused kernels;
+            ``'plain'`` materialises the scores.
+
+    Returns:
+        Tensor: ``(P, Q, D)``.
+    """
+    if attention == 'fused':
+        out = F.scaled_dot_product_attention(q, k, v)
+    else:
+        score = (q * q.shape[-1]**-0.5) @ k.transpose(-2, -1)
+        out = score.softmax(-1) @ v
+    return out.transpose(1, 2).flatten(2)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over all given tokens.
 
@@ -17,8 +48,7 @@ class Attention(nn.Module):
         dims (int): Width D.
         num_heads (int): Heads; must divide D.
         qkv_bias (bool): Whether queries, keys and values have a bias.
-        attention (str): ``'fused'`` for PyTorch's fused kernels;
-            ``'plain'`` materialises the scores.
+        attention (str): See :func:`attend`.
     """
 
     def __init__(self,
@@ -27,12 +57,7 @@ class Attention(nn.Module):
                  qkv_bias: bool = True,
                  attention: str = 'fused') -> None:
         super().__init__()
-        if dims % num_heads:
-            raise ValueError(f'{num_heads} heads do not divide a width of '
-                             f'{dims}')
-        if attention not in ATTENTION:
-            raise ValueError(f'there is no attention {attention!r}; choose '
-                             f'one of {ATTENTION}')
+        check_attention(dims, num_heads, attention)
         self.num_heads = num_heads
         self.attention = attention
         self.qkv = nn.Linear(dims, 3 * dims, bias=qkv_bias)
@@ -42,12 +67,38 @@ class Attention(nn.Module):
         """``(P, L, D)`` to ``(P, L, D)``."""
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        if self.attention == 'fused':
-            out = F.scaled_dot_product_attention(q, k, v)
-        else:
-            score = (q * q.shape[-1]**-0.5) @ k.transpose(-2, -1)
-            out = score.softmax(-1) @ v
-        return self.proj(out.transpose(1, 2).flatten(2))
+        return self.proj(attend(q, k, v, self.attention))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of some tokens to others.
+
+    Args:
+        dims (int): Width D of both.
+        num_heads (int): Heads; must divide D.
+        qkv_bias (bool): Whether queries, keys and values have a bias.
+        attention (str): See :func:`attend`.
+    """
+
+    def __init__(self,
+                 dims: int,
+                 num_heads: int,
+                 qkv_bias: bool = True,
+                 attention: str = 'fused') -> None:
+        super().__init__()
+        check_attention(dims, num_heads, attention)
+        self.num_heads = num_heads
+        self.attention = attention
+        self.q = nn.Linear(dims, dims, bias=qkv_bias)
+        self.kv = nn.Linear(dims, 2 * dims, bias=qkv_bias)
+        self.proj = nn.Linear(dims, dims)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """``(P, Q, D)`` and ``(P, K, D)`` to ``(P, Q, D)``."""
+        q = self.q(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        kv = self.kv(memory).unflatten(-1, (2, self.num_heads, -1))
+        k, v = kv.permute(2, 0, 3, 1, 4)
+        return self.proj(attend(q, k, v, self.attention))
 
 
 class Mlp(nn.Module):
@@ -74,8 +125,9 @@ class TransformerBlock(nn.Module):
             None = no LayerScale.
         drop_path (float): Probability of dropping a branch of a sample.
         norm_eps (float): Epsilon of the layer norms.
-        attention (str): See :class:`Attention`.
+        attention (str): See :func:`attend`.
     """
+    mixer = Attention
 
     def __init__(self,
                  dims: int,
@@ -88,7 +140,7 @@ class TransformerBlock(nn.Module):
                  attention: str = 'fused') -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dims, eps=norm_eps)
-        self.attn = Attention(dims, num_heads, qkv_bias, attention)
+        self.attn = self.mixer(dims, num_heads, qkv_bias, attention)
         self.norm2 = nn.LayerNorm(dims, eps=norm_eps)
         self.mlp = Mlp(dims, int(dims * mlp_ratio))
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
@@ -98,10 +150,16 @@ class TransformerBlock(nn.Module):
             self.gamma_1 = nn.Parameter(torch.full((dims, ), layer_scale))
             self.gamma_2 = nn.Parameter(torch.full((dims, ), layer_scale))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *memory: Tensor) -> Tensor:
         """``(P, L, D)`` to ``(P, L, D)``."""
-        x = x + self._branch(self.attn(self.norm1(x)), self.gamma_1)
+        x = x + self._branch(self.attn(self.norm1(x), *memory), self.gamma_1)
         return x + self._branch(self.mlp(self.norm2(x)), self.gamma_2)
 
     def _branch(self, out: Tensor, gamma: Optional[Tensor]) -> Tensor:
         return self.drop_path(out if gamma is None else out * gamma)
+
+
+class CrossAttentionBlock(TransformerBlock):
+    """A :class:`TransformerBlock` whose tokens look at others, ``memory
+    (P, K, D)``, and not at each other."""
+    mixer = CrossAttention

@@ -105,9 +105,13 @@ class CrossMaskedModel(MaskedSkeletonModel):
 
         ``indices`` are those of :meth:`hide`: the temporal group first.
         """
-        latent = self.backbone.encode(inputs, indices.kept)
+        latent = self.encode_visible(inputs, indices)
         rec = self.reconstruction_loss(latent, inputs, indices, rank)['loss']
-        contrast = self.contrast(*latent.split(self.num_kept, dim=1))
+        # Another mask of the same person is no negative.
+        masks = self.mask_generator.num_masks
+        contrast = sum(
+            self.contrast(*latent[i::masks].split(self.num_kept, dim=1))
+            for i in range(masks)) / masks
         return dict(
             loss_rec=self.rec_weight * rec,
             loss_contrast=self.contrast_weight * contrast)

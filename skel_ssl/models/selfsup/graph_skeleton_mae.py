@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from skel_ssl.registry import MODELS
 
 from ..ops.indices import HiddenJoints, find_hidden_joints
+from ..ops.queries import draw_some
 from .masked_skeleton_model import MaskedSkeletonModel
 
 
@@ -75,6 +76,10 @@ class GraphSkeletonMAE(MaskedSkeletonModel):
                 f'the mask is for {tuple(mask.shape[1:])} joints and the data '
                 f'have {inputs.shape[1]}: give BodyPartMask the layout= of '
                 'the data and patch_len=1')
+        if len(mask) != len(inputs):
+            raise ValueError(
+                f'{len(mask)} masks for {len(inputs)} graphs: the graph model '
+                'takes one mask of each, set num_masks=1')
         if indices is None:
             indices = find_hidden_joints(mask, torch.ones_like(mask))
         return mask, indices, rank
@@ -88,12 +93,12 @@ class GraphSkeletonMAE(MaskedSkeletonModel):
              indices: HiddenJoints,
              rank: Optional[Tensor] = None) -> Dict[str, Tensor]:
         """Losses of a batch, see :meth:`forward`."""
-        places = indices.positions
+        places = draw_some(indices.positions[None], self.query_ratio)[0]
         target = self.target(inputs).flatten(0, 1)[places]
         decoded = self.decode(inputs, indices).flatten(0, 1)[places]
         counts = {}
         if getattr(self.head, 'literal', False):
-            counts['counts'] = indices.counts
+            counts['counts'] = HiddenJoints(indices.mask, places).counts
         return self.head.loss(self.head(decoded), target, **counts)
 
     def decode(self,

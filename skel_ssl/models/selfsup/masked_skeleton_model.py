@@ -10,7 +10,8 @@ from torch import Tensor
 
 from skel_ssl.registry import MODELS
 
-from ..ops.indices import TokenIndices, gather_tokens, mask_to_indices
+from ..ops.indices import TokenIndices, mask_to_indices
+from ..ops.queries import count_masks, draw_some, first_masks, gather_shared
 
 
 class ModelView(NamedTuple):
@@ -48,9 +49,15 @@ class MaskedSkeletonModel(BaseModel):
         head (dict): Comparison, e.g. ``RegressionHead``.
         data_preprocessor (dict, optional): Defaults to
             ``PersonDataPreprocessor``.
+        query_ratio (float): Share of the hidden tokens, in (0, 1], that is
+            predicted in a step, drawn anew for each person. Spares time with
+            a neck that computes queries alone, ``CrossAttentionDecoder``.
         keep_reconstruction (bool): Whether ``predict`` puts predictions and
             targets of all tokens into the data samples; they are large.
         init_cfg (dict | list[dict], optional): Initialisation.
+
+    Raises:
+        ValueError: If ``query_ratio`` is out of range.
 
     Attributes:
         makes_masks (bool): Whether the model hides tokens by itself, without
@@ -64,12 +71,17 @@ class MaskedSkeletonModel(BaseModel):
                  target: dict,
                  head: dict,
                  data_preprocessor: Optional[dict] = None,
+                 query_ratio: float = 1.,
                  keep_reconstruction: bool = True,
                  init_cfg: Optional[Union[dict, List[dict]]] = None) -> None:
         super().__init__(
             data_preprocessor=data_preprocessor
             or dict(type='PersonDataPreprocessor'),
             init_cfg=init_cfg)
+        if not 0 < query_ratio <= 1:
+            raise ValueError(f'query_ratio={query_ratio} must be above 0 and '
+                             'at most 1')
+        self.query_ratio = query_ratio
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck)
         self.target = MODELS.build(target)
@@ -107,10 +119,12 @@ class MaskedSkeletonModel(BaseModel):
             mode (str): ``'loss'``: a dict of losses. ``'tensor'``: features
                 of the unmasked persons, ``(P, S, V, D)``. ``'predict'``: the
                 data samples, see :meth:`predict`.
-            mask (Tensor, optional): ``(P, S, V)`` bool, True = hidden.
-                Needed by 'loss' and 'predict'.
+            mask (Tensor, optional): ``(P, S, V)`` bool, True = hidden; or
+                ``(P * K, S, V)``, K masks of each person one after the
+                other. Needed by 'loss' and 'predict', which looks at the
+                first mask of each person.
             indices (TokenIndices, optional): Of the mask, if known.
-            rank (Tensor, optional): ``(P, S, V)``, the mask's ranking.
+            rank (Tensor, optional): Shape of ``mask``, its ranking.
             slots (Tensor, optional): ``(P,)`` place of each person in the
                 flattened (clip, view, person) slots. Needed by 'predict'.
             views (tuple[int, int], optional): Views and person slots of a
@@ -176,16 +190,26 @@ class MaskedSkeletonModel(BaseModel):
     def loss(self, inputs: Tensor, indices: TokenIndices,
              rank: Optional[Tensor]) -> Dict[str, Tensor]:
         """Losses of a batch, see :meth:`forward`."""
-        latent = self.backbone.encode(inputs, indices.kept)
+        latent = self.encode_visible(inputs, indices)
         return self.reconstruction_loss(latent, inputs, indices, rank)
+
+    def encode_visible(self, inputs: Tensor, indices: TokenIndices) -> Tensor:
+        """Encode the visible tokens of every mask, ``(P * K, N, D)``."""
+        num_masks = count_masks(inputs, indices.kept)
+        return self.backbone.encode(
+            inputs.repeat_interleave(num_masks, 0)
+            if num_masks > 1 else inputs, indices.kept)
 
     def reconstruction_loss(self, latent: Tensor, inputs: Tensor,
                             indices: TokenIndices,
                             rank: Optional[Tensor]) -> Dict[str, Tensor]:
-        """Decode the encoded tokens ``(P, K, D)`` and compare."""
-        target = gather_tokens(self.target(inputs), indices.hidden)
-        decoded = self.neck(latent, indices, rank)
-        pred = self.head(gather_tokens(decoded, indices.hidden))
+        """Decode the encoded tokens ``(P * K, N, D)`` and compare.
+
+        The target is made once for all masks of a person.
+        """
+        queries = draw_some(indices.hidden, self.query_ratio)
+        target = gather_shared(self.target(inputs), queries)
+        pred = self.head(self.neck(latent, indices, rank, queries))
         return self.head.loss(pred, target)
 
     @torch.no_grad()
@@ -202,6 +226,7 @@ class MaskedSkeletonModel(BaseModel):
         ``(S, V, D')``.
         """
         grid = mask.shape[1:]
+        mask, indices, rank = first_masks(inputs, mask, indices, rank)
         target = self.target(inputs)
         pred = self.head(self.decode(inputs, indices, rank))
         fields = dict(
@@ -234,7 +259,8 @@ class MaskedSkeletonModel(BaseModel):
                 indices: Optional[TokenIndices] = None,
                 rank: Optional[Tensor] = None) -> ModelView:
         """Targets, predictions and features; see :meth:`forward`."""
-        mask, indices, rank = self.hide(inputs, mask, indices, rank)
+        mask, indices, rank = first_masks(
+            inputs, *self.hide(inputs, mask, indices, rank))
         features = dict(student=self.mean_feature(inputs).float())
         if hasattr(self.target, 'inspect'):
             view = self.target.inspect(inputs)
