@@ -15,6 +15,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from skel_ssl.engine.hooks.compile_hook import compile_blocks
 from skel_ssl.models.ops.ema import EMATeacher
 from skel_ssl.registry import MODELS, TRANSFORMS
 
@@ -151,7 +152,8 @@ def plain_config(cfg: Config) -> Config:
     cfg = copy.deepcopy(cfg)
     for part in (cfg.model.backbone, cfg.model.neck):
         if part.type in ('SkeletonTransformer', 'TransformerDecoder',
-                         'HyperbolicSkeletonTransformer'):
+                         'HyperbolicSkeletonTransformer',
+                         'CrossAttentionDecoder'):
             part.attention = 'plain'
     keep_everybody(cfg.model)
     cfg.optim_wrapper.optimizer.update(fused=False, foreach=False)
@@ -178,19 +180,23 @@ class Trainee:
         device (torch.device): Where it is trained.
         dtype (str): A key of ``DTYPES``; bfloat16 is autocast.
         loop_ema (bool): Move the teacher tensor by tensor.
+        compiled (bool): Compile the blocks, for shapes that stay the same.
     """
 
     def __init__(self,
                  cfg: Config,
                  device: torch.device,
                  dtype: str = 'float32',
-                 loop_ema: bool = False) -> None:
+                 loop_ema: bool = False,
+                 compiled: bool = False) -> None:
         self.device, self.dtype = device, DTYPES[dtype]
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.model = MODELS.build(cfg.model)
             self.model.init_weights()
         self.model.to(device).train()
+        if compiled:
+            compile_blocks(self.model, dynamic=False)
         self.wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
         self.watch = Stopwatch(device)
         self.move_teacher: Callable = (

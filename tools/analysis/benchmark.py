@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
 import skel_ssl
-from skel_ssl.utils.cli import run
+from skel_ssl.utils.cli import check_option_names, run
 from skel_ssl.utils.files import write_json
 from skel_ssl.utils.step_benchmark import (
     DTYPES,
@@ -48,7 +48,17 @@ def parse_args() -> argparse.Namespace:
         'RGB+D 60 (default: %(default)s)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--dtype', choices=list(DTYPES), default='float32')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='compile the blocks, as tools/train.py --compile does')
     parser.add_argument('--baseline', action='store_true')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as in tools/train.py; of the '
+        'baseline, too')
     parser.add_argument(
         '--steps', type=int, default=5, help='steps of each kind')
     parser.add_argument('--warmup', type=int, default=1, help='steps before')
@@ -135,12 +145,15 @@ def main() -> None:
     init_default_scope('mmaction')
     MMLogger.get_instance('benchmark', log_level='WARNING')
     cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        check_option_names(cfg, args.cfg_options)
+        cfg.merge_from_dict(args.cfg_options)
     device = torch.device(args.device)
     batch = make_batch(cfg, args.batch_size, args.absent)
 
     # First of all, while the process has no memory that it has freed.
     before = memory_in_use(device, reset=True)
-    ours = Trainee(cfg, device, args.dtype)
+    ours = Trainee(cfg, device, args.dtype, compiled=args.compile)
     ours.step(batch)
     peak = memory_in_use(device) - before
     flops = count_flops(cfg, batch)
@@ -151,7 +164,7 @@ def main() -> None:
         trainees.append(Trainee(plain, device, loop_ema=True))
         plain.model.data_preprocessor.skip_empty_persons = True
         reference = Trainee(plain, device).gradients(batch)
-        fresh = Trainee(cfg, device, args.dtype)
+        fresh = Trainee(cfg, device, args.dtype, compiled=args.compile)
         record.update(compare(fresh.gradients(batch), reference))
         del fresh, reference
     spent, wall = measure(trainees, batch, args.steps, args.warmup)
@@ -175,6 +188,8 @@ def main() -> None:
         absent=args.absent,
         device=args.device,
         dtype=args.dtype,
+        compiled=args.compile,
+        options=args.cfg_options or {},
         steps=args.steps,
         flops=flops,
         peak_memory_bytes=peak,

@@ -184,9 +184,10 @@ class CollapseMonitorHook(Hook):
             self._batches = [
                 loader.collate_fn(clips[i::parts]) for i in range(parts)
             ]
+        batch = self._batches[0]
+        masked = batch.get('data_samples', [batch])  # or a finished batch
         if not self._model.makes_masks and any(
-                'mask' not in sample
-                for sample in self._batches[0]['data_samples']):
+                'mask' not in part for part in masked):
             raise ValueError(
                 'CollapseMonitorHook needs clips with masks: put a mask '
                 "transform before PackActionInputs and 'mask' into its "

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Self-attention decoder over visible latents and mask tokens."""
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -53,21 +53,34 @@ class TransformerDecoder(BaseDecoder):
         All positions are computed, whichever are asked for. ``rank`` is used
         by ``unshuffle='reference'`` and ``'rank'`` only.
         """
-        positions = self.pos_embed()
         latent = self.embed(latent)
-        if self.unshuffle == 'reference':
-            grid = self._reference_grid(latent, indices.kept, rank)
-        elif self.unshuffle == 'rank':
-            grid = self._ranked_grid(latent, rank)
-        else:
-            background = self.mask_token.expand(-1, positions.shape[1], -1)
-            grid = place_tokens(latent, indices.kept, background)
-        x = grid + positions
+        x, qkv = self._start(latent, indices.kept, rank)
         for block in self.blocks:
-            x = block(x)
+            x, qkv = block(x, qkv), None
         if queries is not None:
             x = gather_tokens(x, queries)
         return self.norm(x)
+
+    def _start(
+            self, latent: Tensor, kept: Tensor,
+            rank: Optional[Tensor]) -> Tuple[Tensor, Optional[Tensor]]:
+        """All tokens, and what the first block needs of them if it is
+        cheaper to make here."""
+        positions = self.pos_embed()
+        if self.unshuffle == 'reference':
+            return self._reference_grid(latent, kept, rank) + positions, None
+        if self.unshuffle == 'rank':
+            return self._ranked_grid(latent, rank) + positions, None
+        visible = latent + self.pos_embed(kept)
+        masked = self.mask_token + positions
+        if not self.blocks:
+            return place_tokens(visible, kept, masked), None
+        # A hidden token is the same in everybody until the tokens mix.
+        first = self.blocks[0]
+        qkv = place_tokens(
+            first.attn.qkv(first.norm1(visible)), kept,
+            first.attn.qkv(first.norm1(masked)))
+        return place_tokens(visible, kept, masked), qkv
 
     def _reference_grid(self, latent: Tensor, kept: Tensor,
                         rank: Optional[Tensor]) -> Tensor:

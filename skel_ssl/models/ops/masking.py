@@ -18,12 +18,13 @@ class Masking(NamedTuple):
 
     Attributes:
         mask (Tensor): ``(P, S, V)`` bool, True = hidden.
-        rank (Tensor): ``(P, S, V)`` int64. Tube masks: rank of a joint's
-            score among the joints of its segment. Token masks: rank among
-            all tokens of the person. The lowest ranks are visible.
+        rank (Tensor, optional): ``(P, S, V)`` int64. Tube masks: rank of a
+            joint's score among the joints of its segment. Token masks: rank
+            among all tokens of the person. The lowest ranks are visible.
+            None if it was not asked for.
     """
     mask: Tensor
-    rank: Tensor
+    rank: Optional[Tensor]
 
 
 def num_kept(num: int, mask_ratio: float) -> int:
@@ -50,6 +51,27 @@ def ranks(score: Tensor) -> Tensor:
     order = score.argsort(dim=-1, stable=True)
     places = torch.arange(score.shape[-1], device=score.device)
     return torch.empty_like(order).scatter_(-1, order, places.expand_as(order))
+
+
+def lowest(score: Tensor, count: int) -> Tensor:
+    """Which entries are the ``count`` lowest along the last axis.
+
+    The same as ``ranks(score) < count``, for a fraction of the time.
+    """
+    limit = score.topk(count, largest=False, sorted=False).values
+    limit = limit.amax(-1, keepdim=True)
+    below, tied = score < limit, score == limit
+    room = count - below.sum(-1, keepdim=True)
+    return below | (tied & (tied.cumsum(-1) <= room))
+
+
+def _choose(score: Tensor, kept: int, shape: Tuple[int, ...],
+            with_rank: bool) -> Masking:
+    """Hide all but the tokens with the lowest scores, ``(P, S * V)``."""
+    if not with_rank:
+        return Masking(mask=~lowest(score, kept).view(shape), rank=None)
+    rank = ranks(score).view(shape)
+    return Masking(mask=rank >= kept, rank=rank)
 
 
 def frame_motion(persons: Tensor, stride: int = 1) -> Tensor:
@@ -94,7 +116,8 @@ def motion_intensity(persons: Tensor, patch_len: int) -> Tensor:
     """
     num_segments = count_segments(persons.shape[1], patch_len)
     motion = frame_motion(persons).abs()
-    return motion.unflatten(1, (num_segments, patch_len)).mean(dim=(2, 4))
+    patches = motion.unflatten(1, (num_segments, patch_len))
+    return patches.mean(2).mean(-1)  # both at once takes five times as long
 
 
 def patch_motion(persons: Tensor, patch_len: int) -> Tensor:
@@ -119,14 +142,15 @@ def patch_motion(persons: Tensor, patch_len: int) -> Tensor:
         raise ValueError(f'{persons.shape[1]} frames are one patch of '
                          f'{patch_len}: motion between patches needs two')
     patches = persons.unflatten(1, (num_segments, patch_len))
-    motion = patches.diff(dim=1).abs().mean(dim=(2, 4))
+    motion = patches.diff(dim=1).abs().mean(2).mean(-1)
     return torch.cat([motion[:, :1], motion], dim=1)
 
 
 def motion_aware_mask(intensity: Tensor,
                       mask_ratio: float = 0.9,
                       tau: float = 0.8,
-                      uniform: Optional[Tensor] = None) -> Masking:
+                      uniform: Optional[Tensor] = None,
+                      with_rank: bool = True) -> Masking:
     """Hide tokens that move, by sampling without replacement (MAMP).
 
     The probability of a token is ``softmax(intensity / (tau * max
@@ -142,6 +166,7 @@ def motion_aware_mask(intensity: Tensor,
             :func:`random_mask`.
         uniform (Tensor, optional): ``(P, S * V)`` numbers in [0, 1). Drawn
             here if not given.
+        with_rank (bool): Whether to give the ranks, which take a sort.
 
     Returns:
         Masking: The mask, and each token's rank among all of the person.
@@ -157,8 +182,7 @@ def motion_aware_mask(intensity: Tensor,
         prob = (flat / (tau * peak + 1e-10)).softmax(1)
         noise = -torch.log(-torch.log(uniform + 1e-10) + 1e-10)
         score = prob.log() + noise
-    rank = ranks(score).view(shape)
-    return Masking(mask=rank >= kept, rank=rank)
+    return _choose(score, kept, shape, with_rank)
 
 
 def tube_mask(intensity: Tensor,
@@ -208,7 +232,8 @@ def random_mask(num_persons: int,
                 num_segments: int,
                 num_joints: int,
                 mask_ratio: float = 0.9,
-                uniform: Optional[Tensor] = None) -> Masking:
+                uniform: Optional[Tensor] = None,
+                with_rank: bool = True) -> Masking:
     """Hide tokens uniformly at random (MAE).
 
     Args:
@@ -219,6 +244,7 @@ def random_mask(num_persons: int,
             :func:`num_kept`.
         uniform (Tensor, optional): ``(P, S * V)`` numbers in [0, 1). The
             tokens with the lowest stay visible. Drawn here if not given.
+        with_rank (bool): Whether to give the ranks, which take a sort.
 
     Returns:
         Masking: The mask, and each token's rank among all of the person.
@@ -226,8 +252,8 @@ def random_mask(num_persons: int,
     kept = num_kept(num_segments * num_joints, mask_ratio)
     if uniform is None:
         uniform = torch.rand(num_persons, num_segments * num_joints)
-    rank = ranks(uniform).view(num_persons, num_segments, num_joints)
-    return Masking(mask=rank >= kept, rank=rank)
+    return _choose(uniform, kept, (num_persons, num_segments, num_joints),
+                   with_rank)
 
 
 def hidden_range(num_hidden: Union[int, Sequence[int]], num: int,

@@ -23,21 +23,29 @@ def check_attention(dims: int, num_heads: int, attention: str) -> None:
 def attend(q: Tensor, k: Tensor, v: Tensor, attention: str) -> Tensor:
     """Scaled dot-product attention, the heads joined again.
 
+    PyTorch's fused kernel is slower in bfloat16 than in float32 on a CPU, so
+    there it runs in float32.
+
     Args:
         q (Tensor): ``(P, heads, Q, D / heads)``.
         k (Tensor): ``(P, heads, L, D / heads)``.
         v (Tensor): Shape of ``k``.
         attention (str): ``'fused'`` for PyTorch's fused kernels;
-            ``'plain'`` materialises the scores.
+            ``'plain'`` materialises the scores and scales them, as public
+            codes do.
 
     Returns:
         Tensor: ``(P, Q, D)``.
     """
-    if attention == 'fused':
-        out = F.scaled_dot_product_attention(q, k, v)
-    else:
-        score = (q * q.shape[-1]**-0.5) @ k.transpose(-2, -1)
+    if attention == 'plain':
+        score = q @ k.transpose(-2, -1) * q.shape[-1]**-0.5
         out = score.softmax(-1) @ v
+    elif q.device.type == 'cpu' and q.dtype == torch.bfloat16:
+        with torch.autocast('cpu', enabled=False):
+            out = F.scaled_dot_product_attention(q.float(), k.float(),
+                                                 v.float()).to(q.dtype)
+    else:
+        out = F.scaled_dot_product_attention(q, k, v)
     return out.transpose(1, 2).flatten(2)
 
 
@@ -65,7 +73,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(P, L, D)`` to ``(P, L, D)``."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
+        return self.mix(self.qkv(x))
+
+    def mix(self, qkv: Tensor) -> Tensor:
+        """:meth:`forward` from the output ``(P, L, 3 * D)`` of ``qkv``."""
+        qkv = qkv.unflatten(-1, (3, self.num_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         return self.proj(attend(q, k, v, self.attention))
 
@@ -150,9 +162,23 @@ class TransformerBlock(nn.Module):
             self.gamma_1 = nn.Parameter(torch.full((dims, ), layer_scale))
             self.gamma_2 = nn.Parameter(torch.full((dims, ), layer_scale))
 
-    def forward(self, x: Tensor, *memory: Tensor) -> Tensor:
-        """``(P, L, D)`` to ``(P, L, D)``."""
-        x = x + self._branch(self.attn(self.norm1(x), *memory), self.gamma_1)
+    def forward(self, x: Tensor, qkv: Optional[Tensor] = None) -> Tensor:
+        """Mix tokens and map each of them.
+
+        Args:
+            x (Tensor): ``(P, L, D)``.
+            qkv (Tensor, optional): ``(P, L, 3 * D)``, the queries, keys and
+                values of ``norm1(x)``, if they are known.
+
+        Returns:
+            Tensor: ``(P, L, D)``.
+        """
+        mixed = (
+            self.attn(self.norm1(x)) if qkv is None else self.attn.mix(qkv))
+        return self._finish(x, mixed)
+
+    def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
+        x = x + self._branch(mixed, self.gamma_1)
         return x + self._branch(self.mlp(self.norm2(x)), self.gamma_2)
 
     def _branch(self, out: Tensor, gamma: Optional[Tensor]) -> Tensor:
@@ -160,6 +186,10 @@ class TransformerBlock(nn.Module):
 
 
 class CrossAttentionBlock(TransformerBlock):
-    """A :class:`TransformerBlock` whose tokens look at others, ``memory
-    (P, K, D)``, and not at each other."""
+    """A :class:`TransformerBlock` whose tokens look at others, and not at
+    each other."""
     mixer = CrossAttention
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """``(P, Q, D)`` and ``(P, K, D)`` to ``(P, Q, D)``."""
+        return self._finish(x, self.attn(self.norm1(x), memory))
