@@ -4,6 +4,7 @@ import argparse
 import os.path as osp
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
 import skel_ssl  # noqa: F401  registers everything
@@ -14,6 +15,7 @@ from skel_ssl.utils.cli import (
     run,
 )
 
+SHOW_INTERVAL = 20
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -31,8 +33,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=int, help='seed of the initialisation for --untrained')
     parser.add_argument('--dump', help='write predictions to this .pkl file')
+    parser.add_argument(
+        '--show-dir',
+        metavar='DIR',
+        help='draw test clips with true and predicted class into this folder')
+    parser.add_argument(
+        '--interval',
+        type=int,
+        help=f'draw every so many clips (default: {SHOW_INTERVAL})')
     add_common_arguments(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.interval is not None and (args.show_dir is None
+                                      or args.interval < 1):
+        parser.error('--interval is 1 or more, and goes with --show-dir')
+    return args
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
@@ -64,6 +78,15 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             *evaluators,
             dict(type='DumpResults', out_file_path=args.dump)
         ]
+    if args.show_dir is not None:
+        cfg.custom_hooks = [
+            *(cfg.get('custom_hooks') or []),
+            dict(
+                type='SkeletonVisualizationHook',
+                interval=0,
+                test_interval=args.interval or SHOW_INTERVAL,
+                out_dir=args.show_dir)
+        ]
 
 
 def main() -> None:
@@ -75,6 +98,8 @@ def main() -> None:
         model = runner.model
         (model.module if is_model_wrapper(model) else model).init_weights()
     runner.test()
+    if args.show_dir is not None and is_main_process():
+        print(f'pictures are in {args.show_dir}')
 
 
 if __name__ == '__main__':

@@ -124,6 +124,8 @@ class SkeletonDataset(PoseDataset):
             data = self._store.load_index()
         else:
             data = load_annotations(self.ann_file)
+        if data.get('classes') is not None:
+            self._metainfo.setdefault('classes', list(data['classes']))
         faults: List[Fault] = []
         if self.split is None:
             infos = data['annotations']

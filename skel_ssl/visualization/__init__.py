@@ -4,9 +4,11 @@ from .animations import save_animation
 from .contact_sheet import draw_contact_sheet
 from .curves import draw_learning_curve
 from .masks import draw_mask
+from .skeleton_visualizer import SkeletonVisualizer
 from .skeletons import Scene, draw_moment, make_scene
 
 __all__ = [
-    'Scene', 'draw_contact_sheet', 'draw_learning_curve', 'draw_mask',
-    'draw_moment', 'make_scene', 'save_animation'
+    'Scene', 'SkeletonVisualizer', 'draw_contact_sheet',
+    'draw_learning_curve', 'draw_mask', 'draw_moment', 'make_scene',
+    'save_animation'
 ]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from skel_ssl.utils.files import replacing
 
-from .contact_sheet import write_label, write_title
+from .contact_sheet import SCALE, write_label, write_title
 from .skeletons import Scene, draw_moment, legend_handles, set_up_axes
 
 SUFFIXES = ('.gif', '.mp4')
@@ -53,7 +53,8 @@ def save_animation(path: Union[str, os.PathLike],
                    title: str = '',
                    num_frames: int = 100,
                    fps: float = 15.,
-                   dpi: int = 80) -> int:
+                   dpi: int = 80,
+                   title_colour: str = 'black') -> int:
     """Draw scenes side by side along time.
 
     Each scene runs from its first to its last frame in the same time. One
@@ -69,6 +70,7 @@ def save_animation(path: Union[str, os.PathLike],
             frame if it has no more than that.
         fps (float): Pictures a second.
         dpi (int): Pixels an inch.
+        title_colour (str): Colour of the title.
 
     Returns:
         int: The number of pictures.
@@ -84,7 +86,7 @@ def save_animation(path: Union[str, os.PathLike],
             f'{len(scenes)} scenes, num_frames={num_frames}, fps={fps} and '
             f'dpi={dpi}: all must be above 0')
     count = min(num_frames, max(scene.num_frames for scene in scenes))
-    stage = _Stage(scenes, title, dpi)
+    stage = _Stage(scenes, title, dpi, title_colour)
     with replacing(path) as temporary:
         if path.suffix == '.gif':
             _write_gif(temporary, stage.play(count), fps)
@@ -108,35 +110,37 @@ def _write_gif(path: Path, pictures: Iterator[Image.Image],
 def panel_grid(num_panels: int) -> Tuple[int, int]:
     """Rows and columns for panels, somewhat wider than high."""
     columns = min(num_panels, int(np.ceil(np.sqrt(1.4 * num_panels))))
-    return -(-num_panels // columns), columns
+    rows = -(-num_panels // columns)
+    return rows, -(-num_panels // rows)
 
 
 class _Stage:
     """A figure with one panel a scene, of which only the bodies change."""
 
-    def __init__(self, scenes: Sequence[Scene], title: str,
-                 dpi: int) -> None:
+    def __init__(self, scenes: Sequence[Scene], title: str, dpi: int,
+                 title_colour: str) -> None:
         rows, columns = panel_grid(len(scenes))
         cell = _CELL if len(scenes) > 1 else _ONLY_CELL
         # Room for title and legend; videos need even numbers of pixels.
         width = max(columns * (cell + _GAP) + _GAP, 5)
-        height = _TOP + rows * (cell + _LABEL + _GAP) + _BOTTOM
+        label = _LABEL + SCALE * any(s.heat is not None for s in scenes)
+        height = _TOP + rows * (cell + label + _GAP) + _BOTTOM
         width, height = (2 * round(x * dpi / 2) / dpi for x in (width, height))
         self.scenes = scenes
         self.figure = Figure(figsize=(width, height), dpi=dpi)
         self.canvas = FigureCanvasAgg(self.figure)
-        write_title(self.figure, title, _TOP)
+        write_title(self.figure, title, _TOP, title_colour)
         self.panels: List[Axes] = []
         for i, scene in enumerate(scenes):
             row, column = divmod(i, columns)
             left = _GAP + column * (cell + _GAP)
-            top = height - _TOP - row * (cell + _LABEL + _GAP)
-            label = self.figure.add_axes(
-                (left / width, (top - _LABEL) / height, cell / width,
-                 _LABEL / height))
-            write_label(label, scene, _LABEL)
+            top = height - _TOP - row * (cell + label + _GAP)
+            write_label(
+                self.figure.add_axes(
+                    (left / width, (top - label) / height, cell / width,
+                     label / height)), scene, label)
             ax = self.figure.add_axes(
-                (left / width, (top - _LABEL - cell) / height, cell / width,
+                (left / width, (top - label - cell) / height, cell / width,
                  cell / height))
             set_up_axes(ax, scene)
             self.panels.append(ax)

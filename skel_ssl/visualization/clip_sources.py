@@ -1,5 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Where clips to look at come from: a pickle, or a config's loader."""
+import difflib
 from abc import ABCMeta, abstractmethod
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -127,3 +128,37 @@ class PipelineClips(Clips):
 
     def steps(self, index: int) -> List[Step]:
         return self.recorder.record(index, *self.numbers)
+
+
+def spread(total: int, number: int) -> List[int]:
+    """Indices evenly spread over all, the first and the last among them."""
+    places = np.linspace(0, total - 1, min(total, number))
+    return places.round().astype(int).tolist()
+
+
+def find_clips(wanted: Sequence[str], names: Sequence[str]) -> List[int]:
+    """Indices of clips that are given by name or index.
+
+    Raises:
+        ValueError: If there is no such clip, with names that come close.
+    """
+    places = {name: i for i, name in reversed(list(enumerate(names)))}
+    found = []
+    for text in wanted:
+        if text in places:
+            found.append(places[text])
+        elif text.isdigit() and int(text) < len(names):
+            found.append(int(text))
+        else:
+            raise ValueError(
+                f'--clips {text}: there is no such clip. Indices are 0 to '
+                f'{len(names) - 1}, names are like '
+                f'{nearest(text, names) or names[:3]}')
+    return found
+
+
+def nearest(text: str, names: Sequence[str]) -> List[str]:
+    """Up to three names that come close to a text."""
+    lower = {name.lower(): name for name in names}
+    return [lower[x] for x in
+            difflib.get_close_matches(text.lower(), lower, 3, 0.5)]

@@ -14,13 +14,15 @@ _LABEL, _GAP = 2.2, 0.06
 _HEIGHT = 1.5  # of a row
 _NARROWEST, _WIDEST = 0.6, 1.8  # moments, as shares of the height
 _LINE = 0.13  # of a label
+SCALE = 0.42  # of the colours of a heat, below the label
 _CAPTION = 0.16  # above a row, for the numbers of the frames
 _TOP, _BOTTOM = 0.45, 0.4  # for title and legend
 
 
 def draw_contact_sheet(scenes: Sequence[Scene],
                        title: str = '',
-                       num_poses: int = 8) -> Figure:
+                       num_poses: int = 8,
+                       title_colour: str = 'black') -> Figure:
     """Draw scenes below each other, each at moments evenly spread.
 
     All moments of a row have the same limits, so that motion is seen.
@@ -29,6 +31,7 @@ def draw_contact_sheet(scenes: Sequence[Scene],
         scenes (Sequence[Scene]): One or more, a row each.
         title (str): Title of the figure.
         num_poses (int): Moments of each, fewer of a scene with fewer frames.
+        title_colour (str): Colour of the title.
 
     Returns:
         Figure: In each row first the axes of the label, then those of the
@@ -50,7 +53,7 @@ def draw_contact_sheet(scenes: Sequence[Scene],
         return fig.add_axes((left / width, bottom / height, wide / width,
                              _HEIGHT / height))
 
-    write_title(fig, title, _TOP)
+    write_title(fig, title, _TOP, title_colour)
     for row, scene in enumerate(scenes):
         bottom = height - _TOP - (row + 1) * (_CAPTION + _HEIGHT + _GAP) + _GAP
         write_label(add_axes(0.1, bottom, _LABEL - 0.2), scene, _HEIGHT)
@@ -73,29 +76,39 @@ def _shape(scene: Scene) -> float:
 
 
 def _moments(scene: Scene, num_poses: int) -> Sequence[int]:
+    """Frames evenly spread, one of those with a mark among them."""
     count = min(num_poses, scene.num_frames)
-    return np.linspace(0, scene.num_frames - 1, count).round().astype(
-        int).tolist()
+    moments = np.linspace(0, scene.num_frames - 1, count).round().astype(int)
+    if scene.marks is not None:
+        marked = np.flatnonzero(scene.marks.any((0, 2)))
+        if len(marked) and not np.isin(moments, marked).any():
+            middle = marked[len(marked) // 2]
+            moments[np.abs(moments - middle).argmin()] = middle
+    return moments.tolist()
 
 
-def write_title(fig: Figure, title: str, room: float) -> None:
+def write_title(fig: Figure,
+                title: str,
+                room: float,
+                colour: str = 'black') -> None:
     """Write a title above all, in two lines if it must be.
 
     Args:
         fig (Figure): Where to.
         title (str): The title.
         room (float): Height for it in inches.
+        colour (str): Its colour.
     """
     width, height = fig.get_size_inches()
     lines = textwrap.wrap(title, int(width / 0.1), max_lines=2,
                           placeholder=' ...')
     fig.text(0.1 / width, 1 - 0.5 * room / height, '\n'.join(lines),
              fontsize=11 if len(lines) < 2 else 9, va='center',
-             fontweight='bold')
+             fontweight='bold', c=colour)
 
 
 def write_label(ax: Axes, scene: Scene, height: float) -> None:
-    """Write title and details of a scene into axes of their own.
+    """Write title, details and scale of a scene into axes of their own.
 
     Args:
         ax (Axes): Where to, some two inches wide.
@@ -107,9 +120,18 @@ def write_label(ax: Axes, scene: Scene, height: float) -> None:
     title = textwrap.wrap(scene.title, 26, max_lines=2, placeholder=' ...')
     lines = [part for text in scene.details.splitlines()
              for part in textwrap.wrap(text, 34)]
-    room = max(int(height / _LINE) - len(title), 1)
+    scale = 0. if scene.heat is None else SCALE
+    room = max(int((height - scale) / _LINE) - len(title), 1)
     if len(lines) > room:
         lines = [*lines[:room - 1], f'{lines[room - 1][:30]} ...']
     ax.text(0, 1, '\n'.join(title), fontsize=8.5, fontweight='bold', va='top')
     ax.text(0, 1 - (len(title) + 0.3) * _LINE / height, '\n'.join(lines),
             fontsize=7, va='top', c='#57606a')
+    if scene.heat is not None:
+        cax = ax.inset_axes((0.02, 0.24 / height, 0.85, 0.08 / height))
+        bar = ax.figure.colorbar(scene.heat.scale, cax=cax,
+                                 orientation='horizontal')
+        bar.ax.tick_params(labelsize=6, length=2, pad=1)
+        bar.ax.locator_params(nbins=4)
+        bar.set_label(scene.heat.label, fontsize=6.5, labelpad=1)
+        bar.outline.set_visible(False)

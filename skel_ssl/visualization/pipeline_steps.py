@@ -86,7 +86,7 @@ class StepRecorder:
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
         self.steps: List[Step] = []
-        for inner in _innermost(dataset):
+        for inner in innermost(dataset):
             transforms = inner.pipeline.transforms
             noting: List[Callable] = [self._take_notes(0, None)]
             for i, transform in enumerate(transforms):
@@ -121,12 +121,12 @@ class StepRecorder:
         return list(self.steps)
 
 
-def _innermost(dataset: Any) -> List[Any]:
+def innermost(dataset: Any) -> List[Any]:
     """The datasets that have pipelines, within concatenations and such."""
     parts = getattr(dataset, 'datasets', None)
     if parts is None:
         parts = [dataset.dataset] if hasattr(dataset, 'dataset') else []
-    return [x for part in parts for x in _innermost(part)] or [dataset]
+    return [x for part in parts for x in innermost(part)] or [dataset]
 
 
 def take_step(results: Mapping[str, Any],

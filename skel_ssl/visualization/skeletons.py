@@ -11,88 +11,16 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba, to_rgba_array
 from matplotlib.lines import Line2D
 
-from skel_ssl.datasets.layouts import LayoutLike, get_layout
+from skel_ssl.datasets.layouts import LayoutLike
 
 from .cameras import project
-from .masks import HIDDEN
+from .looks import HIDDEN, LEFT, PERSONS, REST, TRUTH, Heat, Look, get_look
 
-# Blue for the left and red to orange for the right, a shade for each part.
-# They are apart for the colour-blind, too: CIE76 distances are above 16.
-LEFT = ('#00798c', '#2fb0e0', '#004c58')
-RIGHT = ('#d1495b', '#f4a06b', '#8c2437')
-MIDDLE = '#2e4057'
-PERSONS = (LEFT[0], RIGHT[0], MIDDLE)  # of bodies whose sides are not known
 _LINES = ('-', (0, (2.2, 1)), (0, (0.8, 0.8)))  # the persons' bones
 _MARKERS = 'os^'  # and joints
 _FAINTEST = 0.25  # opacity of a joint with a score just above 0
 
 Box = Tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a body is drawn.
-
-    Attributes:
-        edges (np.ndarray): ``(E, 2)`` joints that a line connects.
-        joint_colours (np.ndarray, optional): ``(V, 4)`` RGBA. None: each
-            person has a colour.
-        edge_colours (np.ndarray): ``(E, 4)`` RGBA.
-        legend (dict[str, str]): Colour of each name.
-    """
-    edges: np.ndarray
-    joint_colours: Optional[np.ndarray]
-    edge_colours: np.ndarray
-    legend: dict
-
-
-def get_look(layout: Optional[LayoutLike], num_joints: int) -> Look:
-    """Colours of a body by its parts and sides.
-
-    A part on one side has a shade of that side's colour. Where the layout
-    has no such part, each joint has the colour of its own side. An edge has
-    the colour of the end that is on a side.
-
-    Args:
-        layout (str | dict | SkeletonLayout, optional): The body, see
-            :func:`get_layout`. None: joints without lines.
-        num_joints (int): V of the keypoints.
-
-    Raises:
-        ValueError: If the layout has another number of joints.
-    """
-    if layout is None:
-        return Look(np.zeros((0, 2), int), None, np.zeros((0, 4)), {})
-    body = get_layout(layout)
-    if body.num_joints != num_joints:
-        raise ValueError(
-            f'the clip has {num_joints} joints, layout {body.name!r} has '
-            f'{body.num_joints}: give the layout of the data')
-    sides = [({left for left, _ in body.flip_pairs}, LEFT),
-             ({right for _, right in body.flip_pairs}, RIGHT)]
-    groups = [(name, joints, shades[i % len(shades)])
-              for side, shades in sides for i, (name, joints) in enumerate(
-                  (n, j) for n, j in body.parts.items() if j and side >= {*j})]
-    if not groups:
-        groups = [(name, tuple(side), shades[0]) for name, (side, shades) in
-                  zip(('left', 'right'), sides) if side]
-    sided = {j for _, joints, _ in groups for j in joints}
-    middle = [name for name, joints in body.parts.items()
-              if not sided.issuperset(joints)]
-    colours = np.tile(to_rgba(MIDDLE), (num_joints, 1))
-    for _, joints, colour in groups:
-        colours[list(joints)] = to_rgba(colour)
-    edges = np.array(body.edges, int).reshape(-1, 2)
-    outer = np.array([b if b in sided and a not in sided else a
-                      for a, b in body.edges], int)
-    crossing = (colours[edges[:, 0]] != colours[edges[:, 1]]).any(1) & [
-        sided.issuperset(edge) for edge in body.edges]
-    edge_colours = colours[outer]
-    edge_colours[crossing] = to_rgba(MIDDLE)
-    legend = {name: colour for name, _, colour in groups}
-    if middle:
-        legend[', '.join(middle)] = MIDDLE
-    return Look(edges, colours, edge_colours, legend)
 
 
 def seen_joints(keypoint: np.ndarray,
@@ -130,6 +58,11 @@ class Scene:
         hidden (np.ndarray, optional): ``(M, T, V)`` bool, joints that a mask
             hides.
         scores (np.ndarray, optional): ``(M, T, V)``, opacity of the joints.
+        heat (Heat, optional): Values that colour the joints, in place of the
+            parts.
+        truth (np.ndarray, optional): ``(M, T, V, 2)``, the same joints as
+            they are in truth, drawn thin behind the body.
+        marks (np.ndarray, optional): ``(M, T, V)`` bool, joints with a ring.
         vectors (bool): The points are no places but vectors (bones, motion):
             each is drawn as a line from the origin.
         frame (tuple, optional): Left, bottom, right, top of the image.
@@ -142,6 +75,9 @@ class Scene:
     look: Look
     hidden: Optional[np.ndarray] = None
     scores: Optional[np.ndarray] = None
+    heat: Optional[Heat] = None
+    truth: Optional[np.ndarray] = None
+    marks: Optional[np.ndarray] = None
     vectors: bool = False
     frame: Optional[Box] = None
     title: str = ''
@@ -160,6 +96,8 @@ class Scene:
         nothing outside it.
         """
         corners = [self.points[self.seen].reshape(-1, 2)]
+        if self.truth is not None:
+            corners.append(self.truth[self.seen].reshape(-1, 2))
         if self.vectors:
             corners.append(np.zeros((1, 2)))
         corners = np.concatenate(corners)
@@ -183,6 +121,7 @@ def make_scene(keypoint: np.ndarray,
                scores: Optional[np.ndarray] = None,
                hidden: Optional[np.ndarray] = None,
                image: Optional[Box] = None,
+               truth: Optional[np.ndarray] = None,
                **kwargs) -> Scene:
     """Bodies as somebody sees them.
 
@@ -197,6 +136,7 @@ def make_scene(keypoint: np.ndarray,
         hidden (np.ndarray, optional): ``(M, T, V)`` bool.
         image (tuple, optional): Left, top, right, bottom of the image in
             which two coordinates are places.
+        truth (np.ndarray, optional): Shape of ``keypoint``, drawn behind.
         **kwargs: Other attributes of :class:`Scene`.
 
     Raises:
@@ -205,6 +145,8 @@ def make_scene(keypoint: np.ndarray,
     if image is not None:
         left, top, right, bottom = image
         kwargs['frame'] = (left, -bottom, right, -top)
+    if truth is not None:
+        kwargs['truth'] = project(truth, view, up)
     return Scene(
         project(keypoint, view, up), seen_joints(keypoint, scores),
         get_look(layout, keypoint.shape[2]), hidden, scores, **kwargs)
@@ -268,11 +210,57 @@ def draw_moment(ax: Axes,
 def _draw_person(ax: Axes, scene: Scene, person: int, frame: int,
                  size: float) -> List[Artist]:
     points, seen = scene.points[person, frame], scene.seen[person, frame]
-    look, style = scene.look, person % len(_LINES)
-    fill = look.joint_colours
+    style = person % len(_LINES)
+    fill, rim = _joint_colours(scene, person, frame)
+    edges = scene.look.edges
+    there = seen[edges].all(1)
+    colours = rim[seen] if scene.vectors else _edge_colours(
+        scene, person, frame, rim)[there]
+
+    def lines_of(points: np.ndarray) -> np.ndarray:
+        if scene.vectors:
+            return np.stack([np.zeros_like(points), points], 1)[seen]
+        return points[edges[there]]
+
+    area = np.full(len(points), (7., 5., 7.)[style] if len(edges) else 12.)
+    if scene.heat is not None:
+        area *= np.where(scene.heat.known(person, frame), 3.2, 0.6)
+    elif scene.hidden is not None:
+        area *= np.where(scene.hidden[person, frame], 1., 2.)
+    drawn: List[Artist] = [
+        ax.add_collection(
+            LineCollection(
+                lines_of(points), colors=colours, linewidths=1.5 * size,
+                linestyles=[_LINES[style]],
+                capstyle='round' if style == 0 else 'butt', zorder=2),
+            autolim=False),
+        ax.scatter(
+            *points[seen].T, s=area[seen] * size**2, facecolors=fill[seen],
+            edgecolors=rim[seen], linewidths=0.7 * size,
+            marker=_MARKERS[style], zorder=3)
+    ]
+    if scene.truth is not None:
+        drawn.append(ax.add_collection(
+            LineCollection(
+                lines_of(scene.truth[person, frame]), colors=TRUTH,
+                linewidths=1.1 * size, zorder=1.5), autolim=False))
+    if scene.marks is not None:
+        drawn.append(ax.scatter(
+            *points[seen & scene.marks[person, frame]].T, s=90 * size**2,
+            facecolors='none', edgecolors='black', linewidths=1.2 * size,
+            zorder=4))
+    return drawn
+
+
+def _joint_colours(scene: Scene, person: int,
+                   frame: int) -> Tuple[np.ndarray, np.ndarray]:
+    """``(V, 4)`` RGBA of the joints, and of their rims."""
+    if scene.heat is not None:
+        return scene.heat.colours(person, frame)
+    fill = scene.look.joint_colours
     if fill is None:
-        fill = to_rgba_array(PERSONS[style])
-    fill = np.broadcast_to(fill, (len(points), 4)).copy()
+        fill = to_rgba_array(PERSONS[person % len(_LINES)])
+    fill = np.broadcast_to(fill, (scene.points.shape[2], 4)).copy()
     if scene.scores is not None:
         scores = np.clip(scene.scores[person, frame], 0, 1)
         fill[:, 3] = _FAINTEST + (1 - _FAINTEST) * scores
@@ -280,27 +268,21 @@ def _draw_person(ax: Axes, scene: Scene, person: int, frame: int,
     if scene.hidden is not None:
         hidden = scene.hidden[person, frame]
         fill[hidden], rim[hidden] = to_rgba('white'), to_rgba(HIDDEN)
-    if scene.vectors:
-        lines = np.stack([np.zeros_like(points), points], 1)[seen]
-        colours = rim[seen]
-    else:
-        there = seen[look.edges].all(1)
-        edges = look.edges[there]
-        lines, colours = points[edges], look.edge_colours[there].copy()
-        colours[:, 3] = rim[edges, 3].min(1)
-        if scene.hidden is not None:
-            colours[hidden[edges].any(1)] = to_rgba(HIDDEN)
-    bones = LineCollection(
-        lines, colors=colours, linewidths=1.5 * size,
-        linestyles=[_LINES[style]], capstyle='round' if style == 0 else 'butt',
-        zorder=2)
-    ax.add_collection(bones, autolim=False)
-    area = (7, 5, 7)[style] if len(look.edges) else 12
-    joints = ax.scatter(
-        *points[seen].T, s=area * size**2, facecolors=fill[seen],
-        edgecolors=rim[seen], linewidths=0.7 * size,
-        marker=_MARKERS[style], zorder=3)
-    return [bones, joints]
+    return fill, rim
+
+
+def _edge_colours(scene: Scene, person: int, frame: int,
+                  rim: np.ndarray) -> np.ndarray:
+    """``(E, 4)`` RGBA, as faint as the fainter end."""
+    edges, colours = scene.look.edges, scene.look.edge_colours.copy()
+    if scene.heat is not None:
+        colours[:] = to_rgba(HIDDEN)
+        return colours
+    colours[:, 3] = rim[edges, 3].min(1)
+    if scene.hidden is not None:
+        hidden = scene.hidden[person, frame]
+        colours[hidden[edges].any(1)] = to_rgba(HIDDEN)
+    return colours
 
 
 def legend_handles(scenes: List[Scene]) -> List[Line2D]:
@@ -308,7 +290,8 @@ def legend_handles(scenes: List[Scene]) -> List[Line2D]:
     def mark(label: str, **style) -> Line2D:
         return Line2D([], [], label=label, **style)
 
-    parts = {name: colour for scene in scenes
+    plain = [scene for scene in scenes if scene.heat is None]
+    parts = {name: colour for scene in plain
              for name, colour in scene.look.legend.items()}
     handles = [mark(name, c=colour, lw=2) for name, colour in parts.items()]
     persons = max((int(s.seen.any((1, 2)).sum()) for s in scenes), default=0)
@@ -321,6 +304,15 @@ def legend_handles(scenes: List[Scene]) -> List[Line2D]:
     if any(scene.hidden is not None for scene in scenes):
         handles.append(mark('hidden by the mask', ls='-', c=HIDDEN, lw=1.5,
                             marker='o', ms=4, mfc='white'))
+    if any(scene.truth is not None for scene in scenes):
+        handles.append(mark('truth', c=TRUTH, lw=1.1))
+    rest = {scene.heat.rest: None for scene in scenes
+            if scene.heat is not None and np.isnan(scene.heat.values).any()}
+    handles += [mark(name, ls='-', c=HIDDEN, lw=1.5, marker='o', ms=2,
+                     mfc=REST, mec=REST) for name in rest]
+    if any(scene.marks is not None for scene in scenes):
+        handles.append(mark('the token that looks', ls='', marker='o', ms=8,
+                            mfc='none', mec='black'))
     if any(scene.scores is not None for scene in scenes):
         handles.append(mark('low score', c=LEFT[0], alpha=_FAINTEST, lw=2))
     return handles

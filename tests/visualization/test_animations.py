@@ -55,8 +55,8 @@ def test_no_more_frames_than_asked_for(tmp_path):
 
 
 def test_panels():
-    grids = [panel_grid(n) for n in (1, 2, 3, 11)]
-    assert grids == [(1, 1), (1, 2), (1, 3), (3, 4)]
+    grids = [panel_grid(n) for n in (1, 2, 3, 4, 11)]
+    assert grids == [(1, 1), (1, 2), (1, 3), (2, 2), (3, 4)]
 
 
 def test_mp4_goes_through_ffmpeg(tmp_path, monkeypatch):

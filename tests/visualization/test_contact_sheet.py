@@ -6,6 +6,7 @@ from PIL import Image
 from skel_ssl.utils.files import replacing
 from skel_ssl.visualization.contact_sheet import draw_contact_sheet
 from skel_ssl.visualization.files import save_figure
+from skel_ssl.visualization.looks import Heat
 from skel_ssl.visualization.skeletons import empty_scene, make_scene
 
 
@@ -78,3 +79,24 @@ def test_file_is_whole_or_not_there(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['a.png']
     with Image.open(tmp_path / 'a.png') as image:
         assert list(image.size) == size
+
+
+def test_a_marked_moment_is_among_those_drawn():
+    marks = np.zeros((1, 100, 3), bool)
+    marks[0, 20:24, 1] = True
+    keypoint = np.random.default_rng(0).normal(size=(1, 100, 3, 2))
+    fig = draw_contact_sheet([make_scene(keypoint, marks=marks)], '', 3)
+    assert [ax.get_title() for ax in fig.axes[1:]] == [
+        'frame 22', 'frame 50', 'frame 99']
+
+
+def test_scale_of_a_heat_is_below_its_label():
+    heat = Heat(np.ones((1, 4, 3)), 0., 2., 'metres')
+    keypoint = np.random.default_rng(0).normal(size=(1, 4, 3, 2))
+    fig = draw_contact_sheet([make_scene(keypoint, heat=heat, title='t')], '',
+                             1)
+    [scale] = fig.axes[0].child_axes
+    assert scale.get_xlabel() == 'metres' and scale.get_xlim() == (0, 2)
+    fig.draw_without_rendering()
+    text = fig.axes[0].texts[0].get_window_extent()
+    assert 0 < scale.get_tightbbox().y0 < scale.get_tightbbox().y1 < text.y0

@@ -8,14 +8,19 @@ from matplotlib.figure import Figure
 
 from skel_ssl.datasets.layouts import COCO17, LAYOUTS, NTU25, SkeletonLayout
 from skel_ssl.visualization.cameras import VIEWS, camera, guess_up, project
-from skel_ssl.visualization.masks import HIDDEN
-from skel_ssl.visualization.skeletons import (
+from skel_ssl.visualization.looks import (
+    HIDDEN,
     LEFT,
     MIDDLE,
+    REST,
     RIGHT,
+    TRUTH,
+    Heat,
+    get_look,
+)
+from skel_ssl.visualization.skeletons import (
     draw_moment,
     empty_scene,
-    get_look,
     legend_handles,
     make_scene,
     seen_joints,
@@ -218,6 +223,43 @@ def test_hidden_joints_are_hollow_and_their_bones_grey():
         [5 in edge or 18 in edge for edge in NTU25.edges])
     _, (_, joints) = drawn(scene, 1)  # there the mask hides nothing
     assert not (joints.get_facecolors() == to_rgba('white')).all(1).any()
+
+
+def test_heat_colours_joints_by_their_values():
+    values = np.full((1, 3, 25), np.nan)
+    values[0, 0, :3] = 0, 5, 10
+    heat = Heat(values, 0., 10., 'error', 'seen')
+    _, (bones, joints) = drawn(make_scene(body(), 'ntu25', heat=heat))
+    fill = joints.get_facecolors()
+    # From pale to dark, and grey where there is no value.
+    light = fill[:3, :3].sum(1)
+    assert light[0] > light[1] + 0.5 > light[2] + 1
+    assert (fill[3:] == to_rgba(REST)).all()
+    assert (bones.get_colors() == to_rgba(HIDDEN)).all()
+    assert joints.get_sizes()[:3].min() > joints.get_sizes()[3:].max()
+    labels = [h.get_label() for h in legend_handles(
+        [make_scene(body(), 'ntu25', heat=heat)])]
+    assert labels == ['seen']  # there are no colours of parts
+
+
+def test_truth_is_behind_and_marks_are_around():
+    keypoint = body()
+    marks = np.zeros((1, 3, 25), bool)
+    marks[0, 0, [4, 7]] = True
+    scene = make_scene(keypoint, 'ntu25', truth=keypoint + [50, 0, 0],
+                       marks=marks)
+    ax, (bones, _, truth, rings) = drawn(scene)
+    assert truth.get_zorder() < bones.get_zorder()
+    np.testing.assert_allclose(
+        np.array(truth.get_segments()),
+        np.array(bones.get_segments()) - [50, 0])
+    assert (truth.get_colors() == to_rgba(TRUTH)).all()
+    assert ax.get_xlim()[0] < -50  # nothing is cut off
+    np.testing.assert_allclose(rings.get_offsets(),
+                               keypoint[0, 0, [4, 7], :2] * [-1, 1])
+    assert not (rings.get_facecolors()).size
+    labels = [h.get_label() for h in legend_handles([scene])]
+    assert labels[-2:] == ['truth', 'the token that looks']
 
 
 def test_scores_are_opacity():

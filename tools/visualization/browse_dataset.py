@@ -9,12 +9,10 @@ a pose pickle, whose clips are drawn as they are.
   browse_dataset.py data/skeleton/nwucla_3d.pkl --view 3d
 """
 import argparse
-import difflib
 import re
 from pathlib import Path
 from typing import Any, Callable, List, Sequence
 
-import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -29,6 +27,9 @@ from skel_ssl.visualization.clip_sources import (
     Clips,
     PickleClips,
     PipelineClips,
+    find_clips,
+    nearest,
+    spread,
 )
 from skel_ssl.visualization.contact_sheet import draw_contact_sheet
 from skel_ssl.visualization.files import save_figure
@@ -151,33 +152,6 @@ def read_source(args: argparse.Namespace) -> Clips:
     return clips
 
 
-def spread(total: int, number: int) -> List[int]:
-    """Indices evenly spread over all, the first and the last among them."""
-    places = np.linspace(0, total - 1, min(total, number))
-    return places.round().astype(int).tolist()
-
-
-def find_clips(wanted: Sequence[str], names: Sequence[str]) -> List[int]:
-    """Indices of clips that are given by name or index.
-
-    Raises:
-        ValueError: If there is no such clip, with names that come close.
-    """
-    places = {name: i for i, name in reversed(list(enumerate(names)))}
-    found = []
-    for text in wanted:
-        if text in places:
-            found.append(places[text])
-        elif text.isdigit() and int(text) < len(names):
-            found.append(int(text))
-        else:
-            raise ValueError(
-                f'--clips {text}: there is no such clip. Indices are 0 to '
-                f'{len(names) - 1}, names are like '
-                f'{_near(text, names) or names[:3]}')
-    return found
-
-
 def find_steps(wanted: str, names: Sequence[str]) -> List[int]:
     """Places of the steps that are asked for, several if one name is twice.
 
@@ -192,19 +166,13 @@ def find_steps(wanted: str, names: Sequence[str]) -> List[int]:
         return [int(wanted)]
     found = [i for i, name in enumerate(names) if name == wanted]
     if not found:
-        near = _near(wanted, names)
+        near = nearest(wanted, names)
         hint = f' Did you mean {near[0]!r}?' if near else ''
         listed = ', '.join(f'{i} {name}' for i, name in enumerate(names))
         raise ValueError(
             f"--step {wanted}: there is no such step.{hint} It is 'all', "
             f"'last', or one of: {listed}")
     return found
-
-
-def _near(text: str, names: Sequence[str]) -> List[str]:
-    lower = {name.lower(): name for name in names}
-    return [lower[x] for x in
-            difflib.get_close_matches(text.lower(), lower, 3, 0.5)]
 
 
 class Album:

@@ -1,15 +1,13 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Watches whether the representation collapses while it is trained."""
 import time
-from contextlib import contextmanager
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, List, Optional
 
 import torch
 from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
 from skel_ssl.datasets.seeded_sampler import (
     SeededIndex,
@@ -25,6 +23,8 @@ from skel_ssl.evaluation.collapse import (
 )
 from skel_ssl.models.selfsup import MaskedSkeletonModel
 from skel_ssl.registry import HOOKS
+
+from .unnoticed import unnoticed
 
 _STATE = 'collapse_monitor'
 _ADVICE = ('Lower the learning rate or lengthen its warm-up, let the teacher '
@@ -203,7 +203,7 @@ class CollapseMonitorHook(Hook):
             torch.cuda.synchronize()
         began = time.monotonic()
         precision = runner.optim_wrapper.optim_context(self._model)
-        with _unnoticed(self._model, self.seed), precision:
+        with unnoticed(self._model, self.seed), precision:
             figures = self._measure()
         # All ranks measure the same; rank 0's rounding decides for all.
         shared = [figures]
@@ -324,28 +324,6 @@ class CollapseMonitorHook(Hook):
                 f'predicting the mean target ({figures["const_loss"]:.4g}). '
                 'Raise or lower the learning rate, and check that the masks '
                 'leave enough to see.')
-
-
-@contextmanager
-def _unnoticed(model: nn.Module, seed: int) -> Iterator[None]:
-    """Eval mode without gradients; leaves modes and generators alone.
-
-    A model that makes its own masks makes the same at each check and on all
-    ranks: its generators start from ``seed``.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    device = next(model.parameters()).device
-    devices = [device] if device.type == 'cuda' else []
-    with isolated_random(seed), torch.random.fork_rng(
-            devices), torch.no_grad():
-        if devices:
-            torch.cuda.manual_seed(seed)
-        model.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
 
 
 def _part(figures: Dict[str, float], name: str) -> Dict[str, float]:

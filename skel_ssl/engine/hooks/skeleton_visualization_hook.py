@@ -28,7 +28,7 @@ from skel_ssl.visualization.skeleton_visualizer import (
     check_picture,
 )
 
-from .collapse_monitor_hook import _unnoticed
+from .unnoticed import unnoticed
 
 
 @HOOKS.register_module()
@@ -79,12 +79,15 @@ class SkeletonVisualizationHook(Hook):
                  suffix: str = '.png',
                  view: str = 'front',
                  num_poses: int = 8) -> None:
-        least = dict(interval=0, num_clips=1, seed=0, test_interval=0,
-                     num_poses=1)
-        given = locals()
-        for name, low in least.items():
-            if given[name] < low:
-                raise ValueError(f'{name}={given[name]} is less than {low}')
+        given = dict(
+            interval=(interval, 0),
+            num_clips=(num_clips, 1),
+            seed=(seed, 0),
+            test_interval=(test_interval, 0),
+            num_poses=(num_poses, 1))
+        for name, (value, least) in given.items():
+            if value < least:
+                raise ValueError(f'{name}={value} is less than {least}')
         check_picture(Path(f'picture{suffix}'))
         if suffix != '.png' and out_dir is None:
             raise ValueError(f"suffix={suffix!r} goes with out_dir: the "
@@ -159,7 +162,7 @@ class SkeletonVisualizationHook(Hook):
         if not is_main_process():
             return
         model = _unwrapped(runner)
-        with _unnoticed(model, self.seed):
+        with unnoticed(model, self.seed):
             batch = read_clips(self._dataset, self._indices, self.seed,
                                runner.train_dataloader.collate_fn)
             samples = predict(model, batch)
