@@ -13,6 +13,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_EXTRAS = ('configs', 'tools', 'model-index.yml')
+ONNX = ['onnx', 'onnxruntime', 'onnxscript']
 
 
 def read_version() -> str:
@@ -97,9 +98,10 @@ setup(
         'scipy',
     ],
     extras_require={
-        'tests': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff'],
-        'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
+        'tests': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff', *ONNX],
+        'onnx': ONNX,
         'tensorboard': ['tensorboard'],
+        'umap': ['umap-learn'],
     },
     classifiers=[
         'Development Status :: 4 - Beta',

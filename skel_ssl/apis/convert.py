@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Weights of public checkpoints under our names."""
 import re
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 Rule = Tuple[str, str]
 
 # What a name of the public code (regular expression) is called here. The
-# first rule that matches the whole name holds; '' is no name, left out.
+# first rule that matches the whole name holds.
 _SKELETON2VEC: List[Rule] = [
     (r'encoder_embedding\.projection\.1\.(.*)',
      r'backbone.joint_embed.proj.\1'),
@@ -23,7 +23,14 @@ _SKELETON2VEC: List[Rule] = [
     (r'decoder\.layers\.(.*)', r'neck.blocks.\1'),
     (r'decoder_norm\.(.*)', r'neck.norm.\1'),
     (r'mask_token_emb', 'neck.mask_token'),
-    (r'decoder_feat_head\.(.*)', r'head.fc.\1'),
+    (r'decoder_(?:feat_)?head\.(.*)', r'head.fc.\1'),
+    # Downstream models: a trained probe, or the fine-tuned head.
+    (r'cls_head\.2\.(running_mean|running_var|num_batches_tracked)',
+     r'cls_head.norm.\1'),
+    (r'cls_head\.4\.(.*)', r'cls_head.fc.\1'),
+    (r'cls_head\.5\.(.*)', r'cls_head.fc1.\1'),
+    (r'cls_head\.6\.(.*)', r'cls_head.norm.\1'),
+    (r'cls_head\.8\.(.*)', r'cls_head.fc2.\1'),
 ]
 # MAMP, and the MAE that its code trains as a baseline.
 _MAMP: List[Rule] = [
@@ -45,13 +52,10 @@ _MAMP: List[Rule] = [
     (r'head\.bn\.(.*)', r'cls_head.norm.\1'),
     (r'head\.(fc[12])\.(.*)', r'cls_head.\1.\2'),
 ]
-# HA-CM is a fork of MAMP. Its decoder has but one live mask token; the other
-# extras take no part in anything and are dropped.
+# HA-CM is a fork of MAMP.
 _HACM: List[Rule] = [
     (r'mask_token_t', 'neck.mask_token'),
     (r'(l[12])\.(.*)', r'mask_generator.\1.\2'),
-    (r'mask_token|mask_token_s', ''),
-    (r'decoder_(embed_t|embed_s|fc|fc_t|fc_s)\.(.*)', ''),
     *_MAMP,
 ]
 RULES: Dict[str, List[Rule]] = {
@@ -59,33 +63,86 @@ RULES: Dict[str, List[Rule]] = {
     'mamp': _MAMP,
     'hacm': _HACM,
 }
+# What is left out, and why. These rules come first.
+LEFT_OUT: Dict[str, List[Rule]] = {
+    'skeleton2vec': [
+        (r'encoder_embedding\.mask_token_emb',
+         'a mask token in the encoder, which takes part in nothing'),
+    ],
+    'mamp': [],
+    'hacm': [
+        (r'mask_token(_s)?', 'a spare mask token; mask_token_t is the one'),
+        (r'decoder_(embed_t|embed_s|fc|fc_t|fc_s)\.(.*)',
+         'a layer that takes part in nothing'),
+    ],
+}
 
 _QKV = re.compile(r'(.*\.attn\.)(queries|keys|values)\.(weight|bias)')
 _STUDENT, _TEACHER = 'auto_encoder.', 'ema.model.'
+# A classifier of Skeleton2vec keeps the whole auto-encoder in here.
+_INSIDE = re.compile(r'encoder\.(?=encoder|decoder|mask_token_emb)')
 _OUR_TEACHER = 'target.teacher.module.'
 
 
-def _rename(name: str, rules: List[Rule]) -> Optional[str]:
-    for pattern, ours in rules:
+class Place(NamedTuple):
+    """Where a public weight goes.
+
+    Attributes:
+        ours (str): Its name here; queries, keys and values of a layer share
+            one. Empty if it is left out.
+        reason (str): Why it is left out, or empty.
+    """
+    ours: str
+    reason: str = ''
+
+
+def _match(name: str, rules: List[Rule]) -> Optional[str]:
+    for pattern, text in rules:
         match = re.fullmatch(pattern, name)
         if match:
-            return match.expand(ours)
+            return match.expand(text)
     return None
 
 
-def _fuse_qkv(weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """Join separate queries, keys and values along the output axis."""
-    fused: Dict[str, Tensor] = {}
-    for name, value in weights.items():
-        match = _QKV.fullmatch(name)
-        if match is None:
-            fused[name] = value
-        elif match[2] == 'queries':
-            parts = (f'{match[1]}{part}.{match[3]}'
-                     for part in ('queries', 'keys', 'values'))
-            fused[f'{match[1]}qkv.{match[3]}'] = torch.cat(
-                [weights[part] for part in parts])
-    return fused
+def place_weight(name: str, source: str) -> Optional[Place]:
+    """Where a weight of a public file goes.
+
+    Args:
+        name (str): Its name in the file.
+        source (str): See :func:`convert_state_dict`.
+
+    Returns:
+        Place | None: None if the method has no such weight.
+
+    Raises:
+        ValueError: If there is no such source.
+    """
+    if source not in RULES:
+        raise ValueError(f'there is no converter for {source!r}; choose one '
+                         f'of {sorted(RULES)}')
+    bare, teacher, classifier = name, False, False
+    if source == 'skeleton2vec':
+        teacher = name.startswith(_TEACHER)
+        classifier = _INSIDE.match(name) is not None
+        if teacher or name.startswith(_STUDENT):
+            bare = name[len(_TEACHER if teacher else _STUDENT):]
+        elif classifier:
+            bare = _INSIDE.sub('', name)
+    reason = _match(bare, LEFT_OUT[source])
+    if reason is not None:
+        return Place('', reason)
+    ours = _match(bare, RULES[source])
+    if ours is None:
+        return None
+    ours = _QKV.sub(r'\1qkv.\3', ours)
+    if ours.startswith('backbone.'):
+        if teacher:
+            ours = _OUR_TEACHER + ours[len('backbone.'):]
+    elif teacher:
+        return Place('', "the teacher's decoder, which nothing uses")
+    elif classifier:
+        return Place('', 'a decoder, which a classifier does not use')
+    return Place(ours)
 
 
 def _in_time_order(rows: Tensor) -> Tensor:
@@ -102,49 +159,50 @@ def convert_state_dict(state_dict: Mapping[str, Tensor],
 
     Args:
         state_dict (Mapping[str, Tensor]): The public weights. Skeleton2vec:
-            a pre-training file's ``['model']['sd']``, with the prefixes
-            ``auto_encoder.`` and ``ema.model.``, or a bare auto-encoder.
-            MAMP and its MAE: a file's ``['model']``, of pre-training, a
-            linear probe or fine-tuning. HA-CM: the same; the decoder of a
-            public file only makes sense with ``legacy_order=True``.
+            ``['model']['sd']`` of a file of pre-training, with the prefixes
+            ``auto_encoder.`` and ``ema.model.``, of a linear probe or of
+            fine-tuning; or a bare auto-encoder. MAMP and its MAE: a file's
+            ``['model']``, of pre-training, a linear probe or fine-tuning.
+            HA-CM: the same; the decoder of a public file only makes sense
+            with ``legacy_order=True``.
         source (str): ``'skeleton2vec'``, ``'mamp'`` or ``'hacm'``.
 
     Returns:
         dict[str, Tensor]: Weights of a :class:`MaskedSkeletonModel` or of a
         recognizer: ``backbone.*``, ``neck.*``, ``head.*``, ``cls_head.*``
         and, if the file has a teacher, ``target.teacher.module.*``. What
-        nothing uses is left out: the teacher's decoder, and the public
-        HA-CM's spare heads, projections and mask tokens.
+        nothing uses is left out, see :func:`place_weight`.
 
     Raises:
-        ValueError: If there is no such source, or a weight has no place.
+        ValueError: If there is no such source, a weight has no place, or a
+            layer lacks its queries, keys or values.
     """
-    if source not in RULES:
-        raise ValueError(f'there is no converter for {source!r}; choose one '
-                         f'of {sorted(RULES)}')
-    converted: Dict[str, Tensor] = {}
-    unknown = []
-    for name, value in state_dict.items():
-        teacher = name.startswith(_TEACHER)
-        bare = name[len(_TEACHER):] if teacher else (
-            name[len(_STUDENT):] if name.startswith(_STUDENT) else name)
-        ours = _rename(bare, RULES[source])
-        if ours is None:
-            unknown.append(name)
-        if not ours:
-            continue
-        if teacher:
-            if not ours.startswith('backbone.'):
-                continue
-            ours = _OUR_TEACHER + ours[len('backbone.'):]
-        if '.pos_embed.' in ours and source == 'skeleton2vec':
-            value = value.permute(0, 2, 3, 1).contiguous()
-        if ours == 'neck.pos_embed.temporal' and source == 'hacm':
-            value = _in_time_order(value)
-        converted[ours] = value
+    places = {name: place_weight(name, source) for name in state_dict}
+    unknown = [name for name, place in places.items() if place is None]
     if unknown:
         raise ValueError(
             f'{len(unknown)} of {len(state_dict)} weights are not of '
             f'{source}, such as {unknown[:3]}: is it another method or '
             'another version of the code?')
-    return _fuse_qkv(converted)
+    converted: Dict[str, Tensor] = {}
+    split: Dict[str, Dict[str, Tensor]] = {}
+    for name, value in state_dict.items():
+        ours = places[name].ours
+        part = _QKV.fullmatch(name)
+        if not ours:
+            continue
+        if part is not None:
+            split.setdefault(ours, {})[part[2]] = value
+            continue
+        if '.pos_embed.' in ours and source == 'skeleton2vec':
+            value = value.permute(0, 2, 3, 1).contiguous()
+        if ours == 'neck.pos_embed.temporal' and source == 'hacm':
+            value = _in_time_order(value)
+        converted[ours] = value
+    for ours, parts in split.items():
+        if len(parts) < 3:
+            raise ValueError(f'the file has only the {" and ".join(parts)} '
+                             f'that {ours} is made of: it is not complete')
+        converted[ours] = torch.cat(
+            [parts[p] for p in ('queries', 'keys', 'values')])
+    return converted

@@ -258,7 +258,7 @@ class STRL(BaseModule):
         if frames.frames is not None:
             grid = grid * frames.seen[..., None, None]
         if self.temporal == 'pyramid':
-            grid = _pyramid(grid)
+            grid = pyramid(grid)
         return frames.to_slots(grid).permute(0, 1, 4, 2, 3).contiguous()
 
     def _check(self, x: Tensor) -> None:
@@ -314,7 +314,7 @@ class STRL(BaseModule):
         return inside.split('.', 1)[1] if found else None
 
 
-def _pyramid(grid: Tensor) -> Tensor:
+def pyramid(grid: Tensor) -> Tensor:
     """Means of segments, ``(P, T, V, D)`` to ``(P, 1, V, 7 * D)``."""
     x = grid.permute(0, 3, 1, 2)
     segments = [
