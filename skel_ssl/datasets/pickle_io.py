@@ -116,6 +116,24 @@ def load_annotations(path: Union[str, os.PathLike]) -> Dict[str, Any]:
     return data
 
 
+def load_plain(path: Union[str, os.PathLike]) -> Any:
+    """Read a pickle of plain data, whatever its structure.
+
+    As :func:`load_annotations`, which looks at the structure, too.
+
+    Args:
+        path (str | os.PathLike): The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no pickle, is cut off or damaged, or asks
+            for objects other than plain data.
+    """
+    path = os.fspath(path)
+    with open(path, 'rb') as file:
+        return _unpickle(file, path, _PlainUnpickler)
+
+
 def load_dump(path: Union[str, os.PathLike]) -> List[Dict[str, Any]]:
     """Read what MMEngine's ``DumpResults`` wrote, plain data and tensors.
 
