@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skel_ssl.engine.hooks.compile_hook import compile_blocks
 from skel_ssl.models.ops.ema import EMATeacher
+from skel_ssl.models.ops.persons import present_persons
 from skel_ssl.registry import MODELS, TRANSFORMS
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
@@ -36,10 +37,16 @@ class Stopwatch:
 
     Args:
         device (torch.device): Where the work is done.
+
+    Attributes:
+        running (bool): False: parts are not told apart, and a GPU need not
+            be waited for between them.
+        seconds (dict[str, float]): Those of each part.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self.running = True
         self.seconds: Dict[str, float] = defaultdict(float)
         self._running: List[List] = []
 
@@ -53,6 +60,9 @@ class Stopwatch:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Count the block under ``name``."""
+        if not self.running:
+            yield
+            return
         began = self.now()
         self._running.append([0.])
         try:
@@ -280,15 +290,24 @@ def compare(one: Dict[str, Tensor],
     return dict(max_rel_loss_diff=loss, max_rel_grad_diff=max(apart.values()))
 
 
+def count_persons(batch: Dict[str, Any]) -> int:
+    """How many persons are in the clips of a batch."""
+    return int(present_persons(torch.stack(batch['inputs'])).sum())
+
+
 def count_flops(cfg: Config, batch: Dict[str, Any]) -> int:
     """Floating-point operations of a step's matrix products, forward and
-    backward, for the persons that are there (1 multiply-add = 2)."""
+    backward, for the persons that are there (1 multiply-add = 2).
+
+    Counted for one clip: they grow with the number of persons.
+    """
     cfg = plain_config(cfg)
-    cfg.model.data_preprocessor.skip_empty_persons = True
+    clip = make_batch(cfg, 1, 0.)
     trainee = Trainee(cfg, torch.device('cpu'))
     with FlopCounterMode(display=False) as counter:
-        trainee.loss(batch).backward()
-    return counter.get_total_flops()
+        trainee.loss(clip).backward()
+    return counter.get_total_flops() * count_persons(batch) // count_persons(
+        clip)
 
 
 def memory_in_use(device: torch.device, reset: bool = False) -> int:

@@ -87,6 +87,14 @@ def test_time_of_nested_parts_is_counted_once(monkeypatch):
     assert dict(watch.seconds) == dict(inner=3., outer=7.)
 
 
+def test_parts_are_left_out_on_request():
+    watch = Stopwatch(CPU)
+    watch.running = False
+    with watch.part('outer'):
+        pass
+    assert not watch.seconds
+
+
 def test_memory_is_counted():
     before = memory_in_use(CPU, reset=True)
     block = torch.ones(64, 2**20)
