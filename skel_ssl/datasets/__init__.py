@@ -2,6 +2,7 @@
 from .checks import find_faults
 from .few_labels import choose_few_labels, hash_clips
 from .layouts import LAYOUTS, SkeletonLayout, get_layout
+from .person_batches.dataset import PersonDataset, finished_batch
 from .pickle_io import load_annotations
 from .ragged_store import RaggedStore
 from .ragged_writer import write_store
@@ -11,8 +12,8 @@ from .transforms import *  # noqa: F401,F403
 from .transforms import __all__ as _transforms
 
 __all__ = [
-    'LAYOUTS', 'RaggedStore', 'SeededIndex', 'SeededSampler',
+    'LAYOUTS', 'PersonDataset', 'RaggedStore', 'SeededIndex', 'SeededSampler',
     'SkeletonDataset', 'SkeletonLayout', 'choose_few_labels', 'find_faults',
-    'get_layout', 'hash_clips', 'load_annotations', 'write_store',
-    *_transforms
+    'finished_batch', 'get_layout', 'hash_clips', 'load_annotations',
+    'write_store', *_transforms
 ]

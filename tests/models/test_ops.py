@@ -16,6 +16,7 @@ from skel_ssl.models.ops.indices import (
 )
 from skel_ssl.models.ops.masking import (
     frame_motion,
+    lowest,
     motion_aware_mask,
     motion_intensity,
     num_kept,
@@ -62,6 +63,42 @@ def test_indices_are_disjoint_complete_and_restore(size):
         gather_tokens(tokens, indices.hidden)
     ], 1)
     assert torch.equal(gather_tokens(shuffled, indices.restore), tokens)
+
+
+@settings(max_examples=50, deadline=None)
+@given(sizes)
+def test_indices_of_a_known_number_are_the_same(size):
+    mask, hidden = some_mask(*size)
+    found, expected = mask_to_indices(mask, hidden), mask_to_indices(mask)
+    assert type(found) is type(expected)
+    assert all(map(torch.equal, found, expected))
+
+
+def test_indices_of_a_known_number_need_no_look_at_the_mask():
+    """On torch's 'meta' device there is nothing to look at."""
+    mask = torch.empty(3, 4, 5, dtype=torch.bool, device='meta')
+    indices = mask_to_indices(mask, 8)
+    assert indices.kept.shape == (3, 12) and indices.hidden.shape == (3, 8)
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        mask_to_indices(mask)
+
+
+@pytest.mark.parametrize('num_hidden', [-1, 21])
+def test_a_number_that_cannot_be_hidden(num_hidden):
+    with pytest.raises(ValueError, match=f'={num_hidden} of 20 tokens'):
+        mask_to_indices(torch.zeros(3, 4, 5, dtype=torch.bool), num_hidden)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(1, 5), st.integers(2, 40), st.integers(1, 6),
+    st.integers(0, 2**31))
+def test_the_lowest_are_those_of_the_lowest_ranks(rows, size, levels, seed):
+    """Ties, of which there are many here, go by position."""
+    torch.manual_seed(seed)
+    score = torch.randint(levels, (rows, size)).float()
+    for count in range(1, size):
+        assert torch.equal(lowest(score, count), ranks(score) < count)
 
 
 def test_indices_of_no_person():

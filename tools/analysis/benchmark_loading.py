@@ -2,9 +2,10 @@
 """What it costs to load a clip, from a pose pickle and from a ragged store.
 
 Time: the CPU time per clip of four ways to the same samples, measured in turn
-in one process with one thread. Memory: how much the workers of a DataLoader
-grow while they go through the whole data, each way in a process of its own;
-Linux only.
+in one process with one thread; and per person of the batches of pre-training,
+made clip by clip and as person batches. Memory: how much the workers of a
+DataLoader grow while they go through the whole data, each way in a process of
+its own; Linux only.
 """
 import argparse
 import json
@@ -14,21 +15,30 @@ import platform
 import time
 import zlib
 from concurrent.futures import ProcessPoolExecutor
+from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
 
-from skel_ssl.datasets import load_annotations, write_store
+from skel_ssl.datasets import (
+    PersonDataset,
+    SeededIndex,
+    SeededSampler,
+    load_annotations,
+    write_store,
+)
 from skel_ssl.datasets.pose_writer import write_pose_pickle
 from skel_ssl.datasets.transforms import PosePreNormalize3D
+from skel_ssl.models.data_preprocessors import PersonDataPreprocessor
 from skel_ssl.registry import DATASETS
 from skel_ssl.utils.cli import run
 
@@ -53,6 +63,10 @@ WAYS = {
     'SkeletonDataset, store': ('SkeletonDataset', '.store', OURS),
     'store, PoseUniformSampleFrames': ('SkeletonDataset', '.store', DROP_IN)
 }
+# whose batches of pre-training are made
+METHODS = {'Skeleton2vec': 'skel2vec_ntu60.py', 'MAMP': 'mamp_ntu60.py'}
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+BATCH = 128
 MEASURES = ('Rss', 'Pss', 'Private')
 BLOCK = 50  # clips between two turns
 
@@ -154,6 +168,46 @@ def measure_time(stem: Path, split: str,
     return spent
 
 
+def epochs(dataset: Any) -> Iterator[SeededIndex]:
+    """Indices without end, made as the data loader asks for them."""
+    sampler = SeededSampler(dataset, seed=0)
+    for epoch in count():
+        sampler.set_epoch(epoch)
+        yield from sampler
+
+
+def measure_persons(stem: Path, split: str,
+                    clips: int) -> Dict[str, List[float]]:
+    """CPU milliseconds per person that is there, one number a batch.
+
+    MMAction2's classes neither crop, rotate nor mask. Clip by clip, to pick
+    the persons and to index the masks is not in the time; in person batches
+    it is.
+    """
+    torch.set_num_threads(1)
+    pick = PersonDataPreprocessor()
+    ways = {'MMAction2, clip by clip': build(next(iter(WAYS)), stem, split)}
+    for method, config in METHODS.items():
+        settings = Config.fromfile(CONFIGS / config).train_dataloader.dataset
+        settings.update(ann_file=str(stem.with_suffix('.pkl')), split=split)
+        ways[f'{method}, clip by clip'] = DATASETS.build(settings)
+        ways[f'{method}, person batches'] = PersonDataset(settings)
+    indices = {way: epochs(dataset) for way, dataset in ways.items()}
+    spent: Dict[str, List[float]] = {way: [] for way in ways}
+    for turn in range(1 + max(1, clips // BATCH)):  # the first warms up
+        for way, dataset in ways.items():
+            whole = isinstance(dataset, PersonDataset)
+            start = time.process_time()
+            chosen = list(islice(indices[way], BATCH))
+            batch = dataset.__getitems__(chosen) if whole else (
+                pseudo_collate([dataset[i] for i in chosen]))
+            passed = time.process_time() - start
+            if turn > 0:
+                persons = len(pick(batch)['inputs'])
+                spent[way].append(1000 * passed / persons)
+    return spent
+
+
 def resident(pids: List[int]) -> Dict[str, float]:
     """Memory of some processes together, in MiB."""
     found = dict.fromkeys(MEASURES, 0.)
@@ -199,9 +253,10 @@ def measure_memory(way: str, stem: Path, split: str,
         main={k: opened[k] - before[k] for k in MEASURES})
 
 
-def time_table(spent: Dict[str, List[float]]) -> Table:
-    table = Table('way', 'CPU ms per clip', 'quartiles', 'times cheaper',
-                  title='loading a clip')
+def time_table(spent: Dict[str, List[float]], what: str,
+               title: str) -> Table:
+    table = Table('way', f'CPU ms per {what}', 'quartiles', 'times cheaper',
+                  title=title)
     stock = np.asarray(next(iter(spent.values())))
     for way, values in spent.items():
         low, middle, high = np.percentile(values, [25, 50, 75])
@@ -227,7 +282,10 @@ def main() -> None:
         size = (stem.with_suffix('.store') /
                 'keypoint.npy').stat().st_size / 2**20
         spent = measure_time(stem, args.split, args.timed)
-        console.print(time_table(spent))
+        console.print(time_table(spent, 'clip', 'loading a clip'))
+        persons = measure_persons(stem, args.split, args.timed)
+        console.print(
+            time_table(persons, 'person', f'batches of {BATCH}, one thread'))
         memory: Dict[str, Any] = {}
         for way in WAYS if args.workers else ():
             with ProcessPoolExecutor(
@@ -248,6 +306,7 @@ def main() -> None:
                     load=os.getloadavg(),
                     data_mib=size,
                     milliseconds=spent,
+                    milliseconds_per_person=persons,
                     workers=args.workers,
                     memory_mib=memory),
                 indent=1),

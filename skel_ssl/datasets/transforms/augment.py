@@ -10,10 +10,15 @@ from abc import ABCMeta, abstractmethod
 from typing import Any, Dict, Sequence, Tuple, Union
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from skel_ssl.registry import TRANSFORMS
 
 from ..layouts import LayoutLike, get_layout
+from ..person_batches import geometry as batched
+from ..person_batches import plan
+from ..person_batches.random_numbers import Draw
 from . import geometry
 from .base import PoseTransform
 
@@ -35,6 +40,7 @@ class PoseAugment(PoseTransform, metaclass=ABCMeta):
     """A transform that makes new keypoints from the keypoints alone."""
 
     keeps_scores = True
+    batch_form = 'joints'
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Transform the keypoints of a clip.
@@ -86,6 +92,12 @@ class PoseRandomRotate(PoseAugment):
         return geometry.apply_matrix(keypoint,
                                      geometry.rotation_matrix(angles))
 
+    def on_batch(self, persons: Tensor, draw: Draw) -> Tensor:
+        limits = torch.tensor(self._limits, device=persons.device)
+        angles = batched.between(-limits, limits, draw.uniform('angles', 3))
+        return batched.apply_matrices(persons,
+                                      batched.rotation_matrices(angles))
+
 
 @TRANSFORMS.register_module()
 class PoseRandomScale(PoseAugment):
@@ -109,6 +121,12 @@ class PoseRandomScale(PoseAugment):
         factors = np.random.uniform(1 - self._limits, 1 + self._limits)
         return keypoint * factors.astype(keypoint.dtype)
 
+    def on_batch(self, persons: Tensor, draw: Draw) -> Tensor:
+        limits = torch.tensor(self._limits, device=persons.device)
+        factors = batched.between(1 - limits, 1 + limits,
+                                  draw.uniform('factors', 3))
+        return persons.mul_(factors[:, None, None].to(persons.dtype))
+
 
 @TRANSFORMS.register_module()
 class PoseRandomShear(PoseAugment):
@@ -129,6 +147,11 @@ class PoseRandomShear(PoseAugment):
     def apply(self, keypoint: np.ndarray) -> np.ndarray:
         factors = np.random.uniform(-self.shear, self.shear, size=6)
         return geometry.apply_matrix(keypoint, geometry.shear_matrix(factors))
+
+    def on_batch(self, persons: Tensor, draw: Draw) -> Tensor:
+        factors = batched.between(-self.shear, self.shear,
+                                  draw.uniform('factors', 6))
+        return batched.apply_matrices(persons, batched.shear_matrices(factors))
 
 
 @TRANSFORMS.register_module()
@@ -174,6 +197,13 @@ class PoseRandomFlip(PoseAugment):
             return geometry.mirror(keypoint, self._order)
         return keypoint
 
+    def on_batch(self, persons: Tensor, draw: Draw) -> Tensor:
+        order = torch.tensor(self._order, device=persons.device)
+        mirrored = persons[:, :, order]
+        mirrored[..., 0] *= -1
+        flip = draw.uniform('flip', 1, 1, 1) < self.prob
+        return torch.where(flip, mirrored, persons)
+
 
 @TRANSFORMS.register_module()
 class PoseTemporalCropResize(PoseTransform):
@@ -218,6 +248,7 @@ class PoseTemporalCropResize(PoseTransform):
     """
 
     num_coordinates = None
+    batch_form = 'frames'
 
     def __init__(self,
                  clip_len: int,
@@ -278,6 +309,22 @@ class PoseTemporalCropResize(PoseTransform):
                                               self.min_frames)
         start = np.random.randint(starts)
         return start, start + length
+
+    def check_batch_form(self) -> None:
+        if self.num_clips > 1:
+            raise ValueError(f'num_clips={self.num_clips}: a person of a '
+                             'batch is one crop')
+
+    def count_frames(self, keypoint: np.ndarray) -> int:
+        return _num_frames(keypoint)
+
+    def plan_frames(self, lengths: Tensor, draw: Draw) -> plan.FramePlan:
+        if len(self.p_interval) == 1:
+            crop = plan.centre_crop(lengths, self.p_interval[0])
+        else:
+            crop = plan.random_crop(lengths, self.p_interval, self.min_frames,
+                                    draw.uniform('crop', 2))
+        return plan.resize(*crop, self.clip_len)
 
 
 def _num_frames(keypoint: np.ndarray) -> int:

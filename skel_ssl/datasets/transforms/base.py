@@ -3,8 +3,11 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from torch import Tensor
 
 from ..layouts import SkeletonLayout
+from ..person_batches.plan import FramePlan
+from ..person_batches.random_numbers import Draw
 
 # Where a clip brings along what was done to it when its store was written: a
 # tuple of PoseTransform.offline_settings, the first to be done first.
@@ -25,6 +28,13 @@ class PoseTransform(BaseTransform):
 
     # whether a joint keeps its place, so that its score still belongs to it
     keeps_scores = False
+
+    # What a batch of persons asks of the transform. 'frames': which frames to
+    # take, see plan_frames. 'joints' and 'motion': new keypoints, see
+    # on_batch; 'joints' if every frame is mapped alike, by a linear map, so
+    # that it makes no difference whether frames are chosen (and interpolated)
+    # before or afterwards. None: it works clip by clip alone.
+    batch_form: Optional[str] = None
 
     def read_keypoint(self, results: Dict[str, Any]) -> np.ndarray:
         """Take the keypoints of a clip and see that they fit.
@@ -104,6 +114,47 @@ class PoseTransform(BaseTransform):
         if len(done) > 1:
             results[DONE_OFFLINE] = done[1:]
         return True
+
+    def check_batch_form(self) -> None:
+        """Raise a ValueError if these arguments have no batch form."""
+
+    def on_batch(self, persons: Tensor, draw: Draw) -> Tensor:
+        """Do to a batch of persons what :meth:`transform` does to a clip.
+
+        Args:
+            persons (Tensor): ``(P, T, V, C)`` float32, on any device. It may
+                be changed.
+            draw (Draw): The random numbers of the persons.
+
+        Returns:
+            Tensor: ``(P, T, V, C')``.
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} with batch_form={self.batch_form!r} must '
+            'implement on_batch')
+
+    def count_frames(self, keypoint: np.ndarray) -> int:
+        """How many frames of a clip (M, T, V, C) there are to choose from.
+
+        For ``batch_form = 'frames'``.
+        """
+        return keypoint.shape[1]
+
+    def plan_frames(self, lengths: Tensor, draw: Draw) -> FramePlan:
+        """Choose the frames of a batch of persons.
+
+        For ``batch_form = 'frames'``.
+
+        Args:
+            lengths (Tensor): ``(P,)`` int64, see :meth:`count_frames`.
+            draw (Draw): The random numbers of the persons.
+
+        Returns:
+            FramePlan: As many frames for each person.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} with batch_form='frames' must implement "
+            'plan_frames')
 
     @staticmethod
     def valid_joints(results: Dict[str, Any]) -> np.ndarray:

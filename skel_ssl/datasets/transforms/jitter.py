@@ -2,9 +2,12 @@
 from typing import Any, Dict
 
 import numpy as np
+from torch import Tensor
 
 from skel_ssl.registry import TRANSFORMS
 
+from ..person_batches.geometry import box_diagonals
+from ..person_batches.random_numbers import Draw
 from .base import PoseTransform
 
 
@@ -53,6 +56,7 @@ class PoseJitter(PoseTransform):
 
     num_coordinates = None
     keeps_scores = True
+    batch_form = 'motion'  # each frame has noise of its own
 
     def __init__(self, sigma: float = 0.01, unit: str = 'absolute') -> None:
         if sigma < 0:
@@ -87,3 +91,11 @@ class PoseJitter(PoseTransform):
         noise[copies] = noise[0]
         results['keypoint'] = keypoint + noise.astype(dtype)
         return results
+
+    def on_batch(self, persons: Tensor, draw: Draw) -> Tensor:
+        valid = (persons != 0).any(-1)
+        noise = draw.normal('noise', *persons.shape[1:]) * self.sigma
+        noise *= valid[..., None]
+        if self.unit == 'box':
+            noise *= box_diagonals(persons, valid)[..., None, None]
+        return persons + noise

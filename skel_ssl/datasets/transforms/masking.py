@@ -1,7 +1,8 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Masks as data transforms: thin wrappers over ``models.ops.masking``."""
 from abc import abstractmethod
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from functools import partial
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from skel_ssl.models.ops.masking import (
     joint_mask,
     motion_aware_mask,
     motion_intensity,
+    num_kept,
     patch_motion,
     random_joint_mask,
     random_mask,
@@ -27,6 +29,8 @@ from ..layouts import LayoutLike, get_layout
 
 Parts = Union[Sequence[Union[int, str]], str]
 Count = Union[int, Tuple[int, int]]
+# Takes a shape (...), makes numbers (P, ...) in [0, 1) for P persons.
+Uniform = Callable[..., Tensor]
 
 
 class _PoseMask(BaseTransform):
@@ -47,12 +51,31 @@ class _PoseMask(BaseTransform):
         patch_len (int): Frames of a token, as in the backbone.
     """
 
+    batch_form = 'mask'  # see PoseTransform
+
     def __init__(self, patch_len: int) -> None:
         self.patch_len = patch_len
 
     @abstractmethod
-    def make(self, persons: Tensor) -> Dict[str, Tensor]:
-        """What to add for persons ``(P, T, V, C)``: ``(P, S, V)`` each."""
+    def make(self, persons: Tensor, uniform: Uniform) -> Dict[str, Tensor]:
+        """Make the masks of persons, on their device.
+
+        Args:
+            persons (Tensor): ``(P, T, V, C)``.
+            uniform (Callable): Takes a shape, and makes random numbers of
+                that shape for each person, in [0, 1). Called once or never.
+
+        Returns:
+            dict[str, Tensor]: What to add, ``(P, S, V)`` each.
+        """
+
+    @abstractmethod
+    def num_hidden(self, num_segments: int, num_joints: int) -> Optional[int]:
+        """How many of a person's ``S * V`` tokens are hidden; None if that
+        differs from person to person."""
+
+    def check_batch_form(self) -> None:
+        """Every mask can be made for a batch of persons."""
 
     def transform(self, results: Dict) -> Dict:
         """Add the mask of each person slot."""
@@ -64,7 +87,8 @@ class _PoseMask(BaseTransform):
                 f'{tuple(keypoint.shape)}')
         persons = torch.as_tensor(keypoint).flatten(0, 1)
         slots = keypoint.shape[:2]
-        for key, made in self.make(persons).items():
+        uniform = partial(self.uniform, len(persons))
+        for key, made in self.make(persons, uniform).items():
             results[key] = made.unflatten(0, slots)
         return results
 
@@ -107,13 +131,17 @@ class _RankedMask(_PoseMask):
         self.return_rank = return_rank
 
     @abstractmethod
-    def rank(self, persons: Tensor) -> Masking:
-        """Rank and mask persons ``(P, T, V, C)``."""
+    def rank(self, persons: Tensor, uniform: Uniform) -> Masking:
+        """Rank and mask persons ``(P, T, V, C)``, see :meth:`make`."""
 
-    def make(self, persons: Tensor) -> Dict[str, Tensor]:
-        mask, rank = self.rank(persons)
+    def make(self, persons: Tensor, uniform: Uniform) -> Dict[str, Tensor]:
+        mask, rank = self.rank(persons, uniform)
         return dict(
             mask=mask, mask_rank=rank) if self.return_rank else dict(mask=mask)
+
+    def num_hidden(self, num_segments: int, num_joints: int) -> Optional[int]:
+        total = num_segments * num_joints
+        return total - num_kept(total, self.mask_ratio)
 
 
 @TRANSFORMS.register_module()
@@ -142,13 +170,16 @@ class MotionAwareTubeMask(_RankedMask):
         self.tube_len = tube_len
         self.beta = beta
 
-    def rank(self, persons: Tensor) -> Masking:
+    def rank(self, persons: Tensor, uniform: Uniform) -> Masking:
         intensity = motion_intensity(persons, self.patch_len)
-        num_persons, num_segments, num_joints = intensity.shape
-        uniform = self.uniform(num_persons, num_segments // self.tube_len,
-                               num_joints)
+        _, num_segments, num_joints = intensity.shape
+        numbers = uniform(num_segments // self.tube_len, num_joints)
         return tube_mask(intensity, self.mask_ratio, self.tube_len, self.beta,
-                         uniform)
+                         numbers)
+
+    def num_hidden(self, num_segments: int, num_joints: int) -> Optional[int]:
+        kept = num_kept(num_joints, self.mask_ratio)
+        return num_segments * (num_joints - kept)
 
 
 @TRANSFORMS.register_module()
@@ -173,10 +204,11 @@ class MotionAwareMask(_RankedMask):
         super().__init__(patch_len, mask_ratio, return_rank)
         self.tau = tau
 
-    def rank(self, persons: Tensor) -> Masking:
+    def rank(self, persons: Tensor, uniform: Uniform) -> Masking:
         intensity = patch_motion(persons, self.patch_len)
-        uniform = self.uniform(len(persons), intensity[0].numel())
-        return motion_aware_mask(intensity, self.mask_ratio, self.tau, uniform)
+        numbers = uniform(intensity[0].numel())
+        return motion_aware_mask(intensity, self.mask_ratio, self.tau, numbers,
+                                 self.return_rank)
 
 
 @TRANSFORMS.register_module()
@@ -187,12 +219,12 @@ class RandomMask(_RankedMask):
     all tokens of a person.
     """
 
-    def rank(self, persons: Tensor) -> Masking:
+    def rank(self, persons: Tensor, uniform: Uniform) -> Masking:
         num_persons, num_frames, num_joints, _ = persons.shape
         num_segments = count_segments(num_frames, self.patch_len)
-        uniform = self.uniform(num_persons, num_segments * num_joints)
+        numbers = uniform(num_segments * num_joints)
         return random_mask(num_persons, num_segments, num_joints,
-                           self.mask_ratio, uniform)
+                           self.mask_ratio, numbers, self.return_rank)
 
 
 @TRANSFORMS.register_module()
@@ -309,7 +341,12 @@ class BodyPartMask(_PoseMask):
         joint_mask(1, 1, self._body.num_joints, joints)  # some, and not all
         return joints
 
-    def make(self, persons: Tensor) -> Dict[str, Tensor]:
+    def num_hidden(self, num_segments: int, num_joints: int) -> Optional[int]:
+        if self.mask_mode == 'part' and self.mask_parts != 'random':
+            return num_segments * len(set(self._fixed))
+        return None
+
+    def make(self, persons: Tensor, uniform: Uniform) -> Dict[str, Tensor]:
         num_persons, num_frames, num_joints, _ = persons.shape
         if num_joints != self._body.num_joints:
             raise ValueError(
@@ -319,14 +356,15 @@ class BodyPartMask(_PoseMask):
         num_segments = count_segments(num_frames, self.patch_len)
         size = (num_persons, num_segments, num_joints)
         if self.mask_mode == 'part' and self.mask_parts != 'random':
-            return dict(mask=joint_mask(*size, self._fixed))
+            mask = joint_mask(*size, self._fixed).to(persons.device)
+            return dict(mask=mask)
         choices = 1 if self.mask_scope == 'clip' else num_segments
         if self.mask_mode == 'joint':
-            uniform = self.uniform(num_persons, choices, num_joints + 1)
             mask = random_joint_mask(*size, self.num_mask_joints,
-                                     self.mask_scope, uniform)
+                                     self.mask_scope,
+                                     uniform(choices, num_joints + 1))
         else:
-            uniform = self.uniform(num_persons, choices, len(self._parts) + 1)
             mask = random_part_mask(*size, self._parts, self.num_mask_parts,
-                                    self.mask_scope, uniform)
+                                    self.mask_scope,
+                                    uniform(choices, len(self._parts) + 1))
         return dict(mask=mask)

@@ -3,9 +3,12 @@ from typing import Any, Dict
 
 import numpy as np
 from mmaction.datasets.transforms import UniformSampleFrames
+from torch import Tensor
 
 from skel_ssl.registry import TRANSFORMS
 
+from ..person_batches.plan import FramePlan, uniform_frames
+from ..person_batches.random_numbers import Draw
 from .base import PoseTransform
 
 
@@ -41,6 +44,7 @@ class PoseUniformSampleFrames(PoseTransform, UniformSampleFrames):
 
     num_coordinates = None
     keeps_scores = True
+    batch_form = 'frames'
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Choose the frames of a clip; ``PoseDecode`` takes them.
@@ -72,3 +76,13 @@ class PoseUniformSampleFrames(PoseTransform, UniformSampleFrames):
             frame_interval=None,
             num_clips=self.num_clips)
         return results
+
+    def check_batch_form(self) -> None:
+        if self.test_mode or self.num_clips > 1:
+            raise ValueError(
+                f'test_mode={self.test_mode}, num_clips={self.num_clips}: a '
+                'person of a batch is one clip, drawn as in training')
+
+    def plan_frames(self, lengths: Tensor, draw: Draw) -> FramePlan:
+        uniform = draw.uniform('frames', self.clip_len + 1)
+        return uniform_frames(lengths, self.clip_len, uniform)

@@ -3,11 +3,15 @@
 from typing import Any, Dict, Sequence, Union
 
 import numpy as np
+import torch
 from mmaction.datasets.transforms import GenSkeFeat, JointToBone
+from torch import Tensor
 
+from skel_ssl.models.ops.masking import frame_motion
 from skel_ssl.registry import TRANSFORMS
 
 from ..layouts import SkeletonLayout, get_layout
+from ..person_batches.random_numbers import Draw
 from .base import PoseTransform
 
 # joints, bones, and the motion (next frame minus this one) of either
@@ -97,6 +101,20 @@ class PoseGenSkeFeat(PoseTransform, GenSkeFeat):
         feats = results['keypoint']
         results['keypoint'] = feats.reshape(persons, frames, *feats.shape[2:])
         return results
+
+    @property
+    def batch_form(self) -> str:
+        return 'motion' if {'jm', 'bm'}.intersection(self.feats) else 'joints'
+
+    def on_batch(self, persons: Tensor, draw: Draw) -> Tensor:
+        if self.feats == ['j']:
+            return persons
+        streams = dict(
+            j=persons, b=persons - persons[:, :, list(self._body.parents)])
+        for name in ('j', 'b'):
+            if f'{name}m' in self.feats:
+                streams[f'{name}m'] = frame_motion(streams[name])
+        return torch.cat([streams[name] for name in self.feats], -1)
 
     def read_keypoint(self, results: Dict[str, Any]) -> np.ndarray:
         keypoint = super().read_keypoint(results)

@@ -9,7 +9,7 @@ from skel_ssl.registry import MODELS
 
 from ..ops.indices import find_hidden_joints
 from ..ops.persons import present_persons, split_scores
-from .person_preprocessor import pick_field, stack_clips
+from .person_preprocessor import is_person_batch, pick_field, stack_clips
 
 
 @MODELS.register_module()
@@ -45,7 +45,9 @@ class FrameDataPreprocessor(BaseDataPreprocessor):
         Args:
             data (dict): ``inputs``, a list of B clips ``(nc, M, T, V, C)``
                 or their stack, and ``data_samples``, which may hold
-                ``mask`` ``(nc, M, T, V)``.
+                ``mask`` ``(nc, M, T, V)``. Or a batch of
+                ``PersonDataset``: ``inputs (P, T, V, C)`` and maybe
+                ``mask (P, T, V)``; a person is then a clip of its own.
             training (bool): Not used; the same in every mode.
 
         Returns:
@@ -55,7 +57,10 @@ class FrameDataPreprocessor(BaseDataPreprocessor):
             M, T); and, if the samples have masks, ``mask (G, V)`` and the
             ``indices`` of it, :class:`HiddenJoints`.
         """
-        clips, samples = stack_clips(data['inputs']), data['data_samples']
+        if is_person_batch(data):
+            clips, samples = data['inputs'][:, None, None], None
+        else:
+            clips, samples = stack_clips(data['inputs']), data['data_samples']
         present = present_persons(clips)
         coordinates, seen = split_scores(clips, self.num_coordinates)
         if not self.skip_empty_persons:
@@ -67,6 +72,8 @@ class FrameDataPreprocessor(BaseDataPreprocessor):
             slots=slots,
             views=tuple(clips.shape[1:4]))
         mask = pick_field(samples, 'mask', slots, 4)
+        if 'mask' in data:
+            mask = data['mask'].flatten(0, 1)[slots]
         if mask is not None:
             batch['mask'] = mask
             batch['indices'] = find_hidden_joints(mask,

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """From a batch of clips to a batch of persons."""
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -55,13 +55,20 @@ def pick_field(samples: Optional[Sequence[BaseDataElement]], name: str,
     return stacked.to(slots.device).flatten(0, axes - 1)[slots]
 
 
+def is_person_batch(data: Mapping[str, Any]) -> bool:
+    """Whether a batch comes from a ``PersonDataset``: persons, no clips."""
+    inputs = data['inputs']
+    return isinstance(inputs, Tensor) and inputs.ndim == 4
+
+
 @MODELS.register_module()
 class PersonDataPreprocessor(BaseDataPreprocessor):
     """Batch the persons that are there, with their masks.
 
     Selecting persons and indexing masks happens in host memory, before the
     transfer: nothing is computed or moved for an empty slot, and no sync
-    with the device is needed.
+    with the device is needed. A batch that a ``PersonDataset`` has finished
+    is only moved.
 
     Args:
         skip_empty_persons (bool): Leave out person slots that are all zero,
@@ -83,7 +90,9 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
         Args:
             data (dict): ``inputs``, a list of B clips ``(nc, M, T, V, C)``
                 or their stack, and ``data_samples``, which may hold
-                ``mask`` and ``mask_rank`` ``(nc, M, S, V)``.
+                ``mask`` and ``mask_rank`` ``(nc, M, S, V)``. Or a batch of
+                ``PersonDataset``: ``inputs (P, T, V, C)``, and ``mask``,
+                ``rank`` and ``indices`` as below if it has masks.
             training (bool): Not used; the same in every mode.
 
         Returns:
@@ -91,8 +100,11 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
             came; ``slots (P,)``, the place of each person in the flattened
             (B, nc, M); ``views``, the tuple (nc, M); and, if the samples
             have them, ``mask`` and ``rank`` ``(P, S, V)`` and the
-            ``indices`` of the mask.
+            ``indices`` of the mask. Persons from a ``PersonDataset`` have no
+            ``slots`` and ``views``, and ``data_samples`` is None.
         """
+        if is_person_batch(data):
+            return dict(self.cast_data(data), data_samples=None)
         clips, samples = stack_clips(data['inputs']), data['data_samples']
         present = present_persons(clips)
         if not self.skip_empty_persons:

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """From a mask to indices: the only place where they are derived."""
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor
@@ -28,33 +28,45 @@ class TokenIndices(NamedTuple):
                                                 places.expand_as(order))
 
 
-def mask_to_indices(mask: Tensor) -> TokenIndices:
+def mask_to_indices(mask: Tensor,
+                    num_hidden: Optional[int] = None) -> TokenIndices:
     """Split the token positions of a batch into visible and hidden ones.
 
-    On an accelerator the sizes of the result must come back to the host, so
-    call it where the mask is still in host memory, as the data preprocessor
-    does.
+    Where the number of hidden tokens is not given, it is looked up, and on an
+    accelerator must come back to the host: then call it where the mask is
+    still in host memory, as the data preprocessor does.
 
     Args:
         mask (Tensor): ``(P, ...)`` bool, True = hidden, the same number of
             hidden tokens in each row. Trailing axes are flattened.
+        num_hidden (int, optional): The number of hidden tokens in each row,
+            if it is known. It is believed, and the host need not wait for
+            the device.
 
     Returns:
         TokenIndices: Positions in the flattened token axis.
 
     Raises:
-        ValueError: If the rows hide different numbers of tokens.
+        ValueError: If the mask is not boolean, or the rows hide different
+            numbers of tokens, or there are fewer tokens than ``num_hidden``.
     """
     if mask.dtype != torch.bool:
         raise ValueError(f'a mask is boolean, True = hidden; got {mask.dtype}')
     mask = mask.flatten(1)
+    rows, tokens = mask.shape
+    if num_hidden is not None:
+        if not 0 <= num_hidden <= tokens:
+            raise ValueError(
+                f'num_hidden={num_hidden} of {tokens} tokens cannot be hidden')
+        # As numbers, since not every device sorts booleans.
+        order = mask.view(torch.uint8).argsort(dim=1, stable=True)
+        return TokenIndices(*order.split([tokens - num_hidden, num_hidden], 1))
     hidden = mask.sum(1)
-    if len(mask) and hidden.min() != hidden.max():
+    if rows and hidden.min() != hidden.max():
         raise ValueError(
             'each person of a batch must have the same number of hidden '
             f'tokens; here it runs from {int(hidden.min())} to '
-            f'{int(hidden.max())} of {mask.shape[1]}')
-    rows = len(mask)
+            f'{int(hidden.max())} of {tokens}')
 
     def positions(flags: Tensor) -> Tensor:
         found = flags.nonzero()[:, 1]

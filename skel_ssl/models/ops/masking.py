@@ -101,6 +101,12 @@ def count_segments(num_frames: int, patch_len: int) -> int:
     return num_frames // patch_len
 
 
+def _token_means(patches: Tensor) -> Tensor:
+    """``patches.mean((2, 4))`` of ``(P, S, L, V, C)``, but for rounding, and
+    in a fraction of the time."""
+    return sum(patches.mean(2).unbind(-1)) / patches.shape[-1]
+
+
 def motion_intensity(persons: Tensor, patch_len: int) -> Tensor:
     """Mean absolute motion of each token.
 
@@ -116,8 +122,7 @@ def motion_intensity(persons: Tensor, patch_len: int) -> Tensor:
     """
     num_segments = count_segments(persons.shape[1], patch_len)
     motion = frame_motion(persons).abs()
-    patches = motion.unflatten(1, (num_segments, patch_len))
-    return patches.mean(2).mean(-1)  # both at once takes five times as long
+    return _token_means(motion.unflatten(1, (num_segments, patch_len)))
 
 
 def patch_motion(persons: Tensor, patch_len: int) -> Tensor:
@@ -142,7 +147,7 @@ def patch_motion(persons: Tensor, patch_len: int) -> Tensor:
         raise ValueError(f'{persons.shape[1]} frames are one patch of '
                          f'{patch_len}: motion between patches needs two')
     patches = persons.unflatten(1, (num_segments, patch_len))
-    motion = patches.diff(dim=1).abs().mean(2).mean(-1)
+    motion = _token_means(patches.diff(dim=1).abs())
     return torch.cat([motion[:, :1], motion], dim=1)
 
 
