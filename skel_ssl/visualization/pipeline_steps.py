@@ -187,7 +187,10 @@ def _side_by_side(values: np.ndarray) -> Tuple[np.ndarray, int]:
 
 
 def _spread(mask: np.ndarray, step: Step) -> np.ndarray:
-    """``(M, nc * T, V)`` of a mask ``(nc, M, S, V)``."""
+    """``(M, nc * T, V)`` of a mask ``(nc, M, S, V)``; of several masks of a
+    person, ``(nc, M, K, S, V)``, the first."""
+    if mask.ndim == 5:
+        mask = mask[:, :, 0]
     clips, persons, segments, joints = mask.shape
     patch = step.keypoint.shape[1] // (clips * segments)
     return mask.swapaxes(0, 1).reshape(persons, clips * segments,

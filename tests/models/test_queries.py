@@ -153,3 +153,35 @@ def test_the_graph_model_takes_queries_and_one_mask():
     data['mask'] = data['mask'].repeat_interleave(2, 0)
     with pytest.raises(ValueError, match='num_masks=1'):
         model(mode='loss', **data)
+
+
+def test_the_graph_model_trains_on_a_share_of_the_frames():
+    every = build_graph().data_preprocessor(graph_batch(), True)
+    model = build_graph(
+        data_preprocessor=dict(
+            type='FrameDataPreprocessor', num_coordinates=2, frame_ratio=.25))
+    torch.manual_seed(0)
+    some = model.data_preprocessor(graph_batch(), True)
+    chosen = some['slots']
+    assert len(chosen) == round(.25 * len(every['slots']))
+    assert len(set(chosen.tolist())) == len(chosen)
+    rows = [every['slots'].tolist().index(slot) for slot in chosen.tolist()]
+    for key in ('inputs', 'mask'):
+        assert torch.equal(some[key], every[key][rows])
+    assert model(mode='loss', **some)['loss'].isfinite()
+    held = model.data_preprocessor(graph_batch(), False)
+    assert torch.equal(held['slots'], every['slots'])
+    with pytest.raises(ValueError, match='frame_ratio=0'):
+        build_graph(
+            data_preprocessor=dict(
+                type='FrameDataPreprocessor',
+                num_coordinates=2,
+                frame_ratio=0))
+
+
+def test_the_graph_model_refuses_several_masks_of_a_clip():
+    data = graph_batch()
+    for sample in data['data_samples']:
+        sample.mask = sample.mask[:, :, None].repeat(1, 1, 2, 1, 1)
+    with pytest.raises(ValueError, match='set num_masks=1'):
+        build_graph().data_preprocessor(data)

@@ -146,7 +146,7 @@ class BatchPipeline:
 
         Returns:
             dict: ``inputs (P, T, V, C)`` float32. With masks also ``mask
-            (P, S, V)``, ``rank`` of that shape if it is asked for, and
+            (P * K, S, V)``, K masks of a person one after the other, ``rank`` of that shape if it is asked for, and
             ``indices`` unless the number of hidden tokens differs from
             person to person.
         """
@@ -165,7 +165,7 @@ class BatchPipeline:
         if self.mask is None:
             return batch
         draw = draw.within(self._mask_name)
-        masks = self.mask.make(made, lambda *shape: draw.uniform('', *shape))
+        masks = self.mask.draw(made, lambda *shape: draw.uniform('', *shape))
         batch['mask'] = masks['mask']
         if 'mask_rank' in masks:
             batch['rank'] = masks['mask_rank']

@@ -42,19 +42,29 @@ class _PoseMask(BaseTransform):
 
     Added Keys:
 
-        - mask, bool tensor ``(num_clips, M, S, V)``, True = hidden
+        - mask, bool tensor ``(num_clips, M, S, V)``, True = hidden;
+          ``(num_clips, M, K, S, V)`` with K > 1 masks of each person
 
     Put ``'mask'`` into the ``algorithm_keys`` of ``PackActionInputs``. Random
     numbers come from NumPy's global generator, as in MMAction2's transforms.
 
     Args:
         patch_len (int): Frames of a token, as in the backbone.
+        num_masks (int): How many masks to draw for each person, K. They
+            share what does not depend on the mask, such as the teacher's
+            pass.
+
+    Raises:
+        ValueError: If ``num_masks`` is less than 1.
     """
 
     batch_form = 'mask'  # see PoseTransform
 
-    def __init__(self, patch_len: int) -> None:
+    def __init__(self, patch_len: int, num_masks: int = 1) -> None:
+        if num_masks < 1:
+            raise ValueError(f'num_masks={num_masks} must be 1 or more')
         self.patch_len = patch_len
+        self.num_masks = num_masks
 
     @abstractmethod
     def make(self, persons: Tensor, uniform: Uniform) -> Dict[str, Tensor]:
@@ -68,6 +78,23 @@ class _PoseMask(BaseTransform):
         Returns:
             dict[str, Tensor]: What to add, ``(P, S, V)`` each.
         """
+
+    def draw(self, persons: Tensor, uniform: Uniform) -> Dict[str, Tensor]:
+        """:meth:`make` for ``num_masks`` masks of each person.
+
+        Args:
+            persons (Tensor): ``(P, T, V, C)``.
+            uniform (Callable): See :meth:`make`.
+
+        Returns:
+            dict[str, Tensor]: ``(P * K, S, V)`` each, the masks of a person
+            one after the other.
+        """
+        if self.num_masks == 1:
+            return self.make(persons, uniform)
+        return self.make(
+            persons.repeat_interleave(self.num_masks, 0),
+            lambda *shape: uniform(self.num_masks, *shape).flatten(0, 1))
 
     @abstractmethod
     def num_hidden(self, num_segments: int, num_joints: int) -> Optional[int]:
@@ -86,10 +113,12 @@ class _PoseMask(BaseTransform):
                 'it after FormatGCNInput; got a shape of '
                 f'{tuple(keypoint.shape)}')
         persons = torch.as_tensor(keypoint).flatten(0, 1)
-        slots = keypoint.shape[:2]
+        rows = keypoint.shape[:2]
+        if self.num_masks > 1:
+            rows = (*rows, self.num_masks)
         uniform = partial(self.uniform, len(persons))
-        for key, made in self.make(persons, uniform).items():
-            results[key] = made.unflatten(0, slots)
+        for key, made in self.draw(persons, uniform).items():
+            results[key] = made.unflatten(0, rows)
         return results
 
     @staticmethod
@@ -120,13 +149,15 @@ class _RankedMask(_PoseMask):
         mask_ratio (float): Share to hide; rounded as
             :func:`~skel_ssl.models.ops.masking.num_kept` says.
         return_rank (bool): Also give the ranking that made the mask.
+        num_masks (int): See :class:`_PoseMask`.
     """
 
     def __init__(self,
                  patch_len: int = 3,
                  mask_ratio: float = 0.9,
-                 return_rank: bool = False) -> None:
-        super().__init__(patch_len)
+                 return_rank: bool = False,
+                 num_masks: int = 1) -> None:
+        super().__init__(patch_len, num_masks)
         self.mask_ratio = mask_ratio
         self.return_rank = return_rank
 
@@ -158,6 +189,7 @@ class MotionAwareTubeMask(_RankedMask):
         beta (float): Weight of the motion prior, the paper's beta; 0 =
             tubes of uniformly chosen joints.
         return_rank (bool): Also give ``mask_rank``.
+        num_masks (int): How many masks to draw for each person.
     """
 
     def __init__(self,
@@ -165,8 +197,9 @@ class MotionAwareTubeMask(_RankedMask):
                  mask_ratio: float = 0.9,
                  tube_len: int = 5,
                  beta: float = 0.1,
-                 return_rank: bool = False) -> None:
-        super().__init__(patch_len, mask_ratio, return_rank)
+                 return_rank: bool = False,
+                 num_masks: int = 1) -> None:
+        super().__init__(patch_len, mask_ratio, return_rank, num_masks)
         self.tube_len = tube_len
         self.beta = beta
 
@@ -194,14 +227,16 @@ class MotionAwareMask(_RankedMask):
         tau (float): Temperature of the motion prior; the lower, the more
             motion decides. 0 or less = uniform.
         return_rank (bool): Also give ``mask_rank``.
+        num_masks (int): How many masks to draw for each person.
     """
 
     def __init__(self,
                  patch_len: int = 4,
                  mask_ratio: float = 0.9,
                  tau: float = 0.8,
-                 return_rank: bool = False) -> None:
-        super().__init__(patch_len, mask_ratio, return_rank)
+                 return_rank: bool = False,
+                 num_masks: int = 1) -> None:
+        super().__init__(patch_len, mask_ratio, return_rank, num_masks)
         self.tau = tau
 
     def rank(self, persons: Tensor, uniform: Uniform) -> Masking:

@@ -9,6 +9,7 @@ from skel_ssl.registry import MODELS
 
 from ..ops.indices import find_hidden_joints
 from ..ops.persons import present_persons, split_scores
+from ..ops.queries import draw_some
 from .person_preprocessor import is_person_batch, pick_field, stack_clips
 
 
@@ -27,15 +28,26 @@ class FrameDataPreprocessor(BaseDataPreprocessor):
         skip_empty_persons (bool): Leave out the frames in which a person is
             not seen, and persons that are copies of person 0. False keeps
             every frame of every slot, with all its joints.
+        frame_ratio (float): Share of the frames, in (0, 1], that a model is
+            trained on, drawn anew for each batch: neighbouring frames are
+            nearly the same. Other modes have all frames.
         non_blocking (bool): Whether the transfer to the device may overlap
             with computation.
+
+    Raises:
+        ValueError: If ``frame_ratio`` is out of range.
     """
 
     def __init__(self,
                  num_coordinates: int,
                  skip_empty_persons: bool = True,
+                 frame_ratio: float = 1.,
                  non_blocking: bool = False) -> None:
         super().__init__(non_blocking)
+        if not 0 < frame_ratio <= 1:
+            raise ValueError(f'frame_ratio={frame_ratio} must be above 0 and '
+                             'at most 1')
+        self.frame_ratio = frame_ratio
         self.num_coordinates = num_coordinates
         self.skip_empty_persons = skip_empty_persons
 
@@ -48,7 +60,7 @@ class FrameDataPreprocessor(BaseDataPreprocessor):
                 ``mask`` ``(nc, M, T, V)``. Or a batch of
                 ``PersonDataset``: ``inputs (P, T, V, C)`` and maybe
                 ``mask (P, T, V)``; a person is then a clip of its own.
-            training (bool): Not used; the same in every mode.
+            training (bool): Whether ``frame_ratio`` counts.
 
         Returns:
             dict: ``inputs (G, V, C)`` float32, coordinates alone;
@@ -61,12 +73,20 @@ class FrameDataPreprocessor(BaseDataPreprocessor):
             clips, samples = data['inputs'][:, None, None], None
         else:
             clips, samples = stack_clips(data['inputs']), data['data_samples']
+        for sample in samples or ():
+            if sample.get('mask') is not None and sample.mask.ndim != 4:
+                raise ValueError(
+                    f'the masks of a sample are {tuple(sample.mask.shape)} '
+                    'and not (num_clips, M, T, V): the graph model takes one '
+                    'mask of each person, set num_masks=1')
         present = present_persons(clips)
         coordinates, seen = split_scores(clips, self.num_coordinates)
         if not self.skip_empty_persons:
             present, seen = torch.ones_like(present), torch.ones_like(seen)
         there = seen.any(-1) & present[..., None]
         slots = there.flatten().nonzero()[:, 0]
+        if training:
+            slots = draw_some(slots[None], self.frame_ratio)[0]
         batch = dict(
             inputs=coordinates.flatten(0, 3)[slots],
             slots=slots,

@@ -90,7 +90,8 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
         Args:
             data (dict): ``inputs``, a list of B clips ``(nc, M, T, V, C)``
                 or their stack, and ``data_samples``, which may hold
-                ``mask`` and ``mask_rank`` ``(nc, M, S, V)``. Or a batch of
+                ``mask`` and ``mask_rank`` ``(nc, M, S, V)``, or ``(nc, M, K,
+                S, V)``. Or a batch of
                 ``PersonDataset``: ``inputs (P, T, V, C)``, and ``mask``,
                 ``rank`` and ``indices`` as below if it has masks.
             training (bool): Not used; the same in every mode.
@@ -99,7 +100,7 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
             dict: ``inputs (P, T, V, C)`` float32; ``data_samples`` as they
             came; ``slots (P,)``, the place of each person in the flattened
             (B, nc, M); ``views``, the tuple (nc, M); and, if the samples
-            have them, ``mask`` and ``rank`` ``(P, S, V)`` and the
+            have them, ``mask`` and ``rank`` ``(P * K, S, V)`` and the
             ``indices`` of the mask. Persons from a ``PersonDataset`` have no
             ``slots`` and ``views``, and ``data_samples`` is None.
         """
@@ -116,11 +117,11 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
             views=tuple(clips.shape[1:3]))
         masks = pick_field(samples, 'mask', slots, 3)
         if masks is not None:
-            batch['mask'] = masks
-            batch['indices'] = mask_to_indices(masks)
+            batch['mask'] = masks.flatten(0, -3)  # several of each person
+            batch['indices'] = mask_to_indices(batch['mask'])
             ranks = pick_field(samples, 'mask_rank', slots, 3)
             if ranks is not None:
-                batch['rank'] = ranks
+                batch['rank'] = ranks.flatten(0, -3)
         batch = self.cast_data(batch)
         batch['data_samples'] = samples
         return batch
