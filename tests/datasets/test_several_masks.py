@@ -54,8 +54,9 @@ def test_masks_of_a_batch_depend_on_the_person_alone(cfg):
 
     def draw(chosen):
         numbers = Draw(seeds[chosen])
-        return transform.draw(
-            persons[chosen], lambda *shape: numbers.uniform('', *shape))['mask']
+        made = transform.draw(persons[chosen],
+                              lambda *shape: numbers.uniform('', *shape))
+        return made['mask']
 
     every, two = draw([0, 1, 2, 3]), draw([3, 1])
     assert every.shape == (8, 4, 25)

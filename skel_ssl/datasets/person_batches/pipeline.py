@@ -146,9 +146,9 @@ class BatchPipeline:
 
         Returns:
             dict: ``inputs (P, T, V, C)`` float32. With masks also ``mask
-            (P * K, S, V)``, K masks of a person one after the other, ``rank`` of that shape if it is asked for, and
-            ``indices`` unless the number of hidden tokens differs from
-            person to person.
+            (P * K, S, V)``, K masks of a person one after the other; ``rank``
+            of that shape if it is asked for; and ``indices`` unless the
+            number of hidden tokens differs from person to person.
         """
         draw = Draw(seeds)
         plan = self.sampler.plan_frames(persons.length[rows],
