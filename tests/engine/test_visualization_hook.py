@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from skel_ssl.engine.hooks import SkeletonVisualizationHook
+from skel_ssl.utils.person_batches import use_person_batches
 from skel_ssl.visualization.skeleton_visualizer import SkeletonVisualizer
 from tests.tools.conftest import PRETRAIN, ROOT, random_walk
 
@@ -183,3 +184,10 @@ def test_bad_arguments(given, message):
 def test_more_clips_than_there_are(config, tmp_path):
     with pytest.raises(ValueError, match='num_clips=9 of a dataset of 8'):
         run(config(num_clips=9), tmp_path)
+
+
+def test_persons_are_no_clips(config, tmp_path):
+    cfg = config(num_clips=1)
+    use_person_batches(cfg, 'workers')
+    with pytest.raises(ValueError, match='give it dataset='):
+        run(cfg, tmp_path)

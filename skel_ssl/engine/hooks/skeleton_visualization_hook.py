@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import nn
 
+from skel_ssl.datasets import PersonDataset
 from skel_ssl.datasets.checks import clip_name
 from skel_ssl.models.selfsup import MaskedSkeletonModel
 from skel_ssl.registry import DATASETS, HOOKS
@@ -110,6 +111,11 @@ class SkeletonVisualizationHook(Hook):
         dataset = loader.dataset
         if self.dataset_cfg is not None:
             dataset = DATASETS.build(self.dataset_cfg)
+        elif isinstance(dataset, PersonDataset):
+            raise ValueError(
+                'SkeletonVisualizationHook draws clips, and the training set '
+                "makes batches of persons: give it dataset=dict(type="
+                "'SkeletonDataset', ...) with a pipeline of its own")
         if self.num_clips > len(dataset):
             raise ValueError(
                 f'SkeletonVisualizationHook cannot take num_clips='
