@@ -106,8 +106,11 @@ class FeatureExtractor:
         init_default_scope(self.cfg.get('default_scope', 'mmaction'))
         self.device = torch.device(device or get_device())
         backbone = MODELS.build({**self.cfg.model.backbone, 'init_cfg': None})
-        prefix = load_pretrained(backbone, checkpoint,
-                                 None if weights is None else WEIGHTS[weights])
+        prefix = load_pretrained(
+            backbone,
+            checkpoint,
+            None if weights is None else WEIGHTS[weights],
+            whole=True)
         if hasattr(backbone, 'skip_empty_persons'):
             backbone.skip_empty_persons = True
         self.backbone = backbone.to(self.device).eval()

@@ -23,7 +23,8 @@ def _under(state_dict: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
 
 def load_pretrained(backbone: nn.Module,
                     checkpoint: Union[str, os.PathLike],
-                    prefix: Optional[str] = None) -> str:
+                    prefix: Optional[str] = None,
+                    whole: bool = False) -> str:
     """Load a pre-trained encoder into a backbone, every weight in its place.
 
     Args:
@@ -32,6 +33,8 @@ def load_pretrained(backbone: nn.Module,
         prefix (str, optional): What stands before the encoder's names in
             the file. By default the EMA teacher if there is one, else
             ``backbone.``, else no prefix.
+        whole (bool): Whether a backbone that takes a part of its weights,
+            as STRL takes an encoder, must get all of them.
 
     Returns:
         str: The prefix.
@@ -44,8 +47,10 @@ def load_pretrained(backbone: nn.Module,
     state_dict = loaded.get('state_dict', loaded)
     if prefix is None:
         prefix = next(p for p in PREFIXES if _under(state_dict, p))
+    weights = _under(state_dict, prefix)
+    absent = [n for n, _ in backbone.named_parameters() if n not in weights]
     try:
-        backbone.load_state_dict(_under(state_dict, prefix), strict=True)
+        backbone.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         # The first lines name what is missing, left over or misshapen.
         lines = str(error).splitlines()[1:6]
@@ -55,6 +60,12 @@ def load_pretrained(backbone: nn.Module,
             f'this {type(backbone).__name__}:\n{faults}\n'
             'Use the config of the same method, data set and size, or name '
             'the right weights with --pretrained-prefix') from None
+    if whole and absent:
+        raise ValueError(
+            f'{checkpoint} has no weights for {absent[:3]} ({len(absent)} in '
+            f'all) of {type(backbone).__name__}, which would stay random: use '
+            'the config of the pre-training, or a trained checkpoint of this '
+            'model')
     return prefix
 
 

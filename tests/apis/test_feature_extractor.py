@@ -22,6 +22,7 @@ from tests.apis.tiny_models import (
     TINY_PRETRAIN,
     TINY_PROBE,
     make_clip,
+    save_model,
     save_pretraining,
     save_probe,
 )
@@ -269,3 +270,12 @@ def test_a_diverged_encoder(checkpoint):
     extract.backbone.norm.bias.data[0] = np.nan
     with pytest.raises(ValueError, match="'input 0' are NaN.*diverge"):
         extract(make_clip(0))
+
+
+def test_a_backbone_is_never_random_in_part(tmp_path):
+    """STRL takes a graph encoder alone; the rest of it has learned nothing."""
+    save_model(tmp_path / 'e.pth', ROOT / 'configs/skeletonmae_demo.py', {})
+    with pytest.raises(ValueError, match='would stay random'):
+        FeatureExtractor(
+            ROOT / 'configs/benchmarks/finetune/skeletonmae_demo.py',
+            tmp_path / 'e.pth')
