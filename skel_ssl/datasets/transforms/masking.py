@@ -296,6 +296,8 @@ class BodyPartMask(_PoseMask):
         num_mask_joints (int | tuple[int, int], optional): How many joints to
             hide; only, and always, with ``mask_mode='joint'``.
         patch_len (int): Frames of a token, as in the backbone.
+        num_masks (int): How many masks to draw for each person; a graph
+            model takes one.
 
     Raises:
         ValueError: If nothing or everything would be hidden, a part does not
@@ -309,8 +311,9 @@ class BodyPartMask(_PoseMask):
                  mask_scope: str = 'clip',
                  mask_mode: str = 'part',
                  num_mask_joints: Optional[Count] = None,
-                 patch_len: int = 1) -> None:
-        super().__init__(patch_len)
+                 patch_len: int = 1,
+                 num_masks: int = 1) -> None:
+        super().__init__(patch_len, num_masks)
         if mask_mode not in ('part', 'joint'):
             raise ValueError(
                 f"mask_mode must be 'part' or 'joint', not {mask_mode!r}")
