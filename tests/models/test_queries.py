@@ -185,3 +185,15 @@ def test_the_graph_model_refuses_several_masks_of_a_clip():
         sample.mask = sample.mask[:, :, None].repeat(1, 1, 2, 1, 1)
     with pytest.raises(ValueError, match='set num_masks=1'):
         build_graph().data_preprocessor(data)
+
+
+def test_the_graph_model_refuses_several_masks_of_a_person_batch():
+    persons = torch.randn(3, 6, 17, 2)
+    mask = torch.zeros(3, 6, 17, dtype=torch.bool)
+    mask[..., :4] = True
+    model = build_graph()
+    one = model.data_preprocessor(dict(inputs=persons, mask=mask))
+    assert torch.equal(one['mask'], mask.flatten(0, 1))
+    with pytest.raises(ValueError, match='set num_masks=1'):
+        model.data_preprocessor(
+            dict(inputs=persons, mask=mask.repeat_interleave(2, 0)))

@@ -73,12 +73,12 @@ class FrameDataPreprocessor(BaseDataPreprocessor):
             clips, samples = data['inputs'][:, None, None], None
         else:
             clips, samples = stack_clips(data['inputs']), data['data_samples']
-        for sample in samples or ():
-            if sample.get('mask') is not None and sample.mask.ndim != 4:
-                raise ValueError(
-                    f'the masks of a sample are {tuple(sample.mask.shape)} '
-                    'and not (num_clips, M, T, V): the graph model takes one '
-                    'mask of each person, set num_masks=1')
+        masks = [s.mask for s in samples or () if s.get('mask') is not None]
+        several = any(mask.ndim != 4 for mask in masks)
+        if several or len(data.get('mask', clips)) != len(clips):
+            raise ValueError(
+                'the data have several masks of each person: the graph model '
+                'takes one, set num_masks=1 in the mask transform')
         present = present_persons(clips)
         coordinates, seen = split_scores(clips, self.num_coordinates)
         if not self.skip_empty_persons:
