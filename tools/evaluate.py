@@ -6,23 +6,16 @@ configs/benchmarks/linear, or any of MMAction2's for a skeleton backbone. The
 features are extracted once and kept; a second call takes seconds.
 """
 import argparse
-import platform
 import shlex
 import sys
 import time
 from pathlib import Path
 
-import mmaction
-import mmengine
-import numpy as np
-import torch
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
-from mmengine.utils import get_git_hash
 from rich.console import Console
 from rich.progress import Progress
 
-import skel_ssl
 from skel_ssl.evaluation.encoders import FLOORS
 from skel_ssl.evaluation.evaluate import evaluate_frozen
 from skel_ssl.evaluation.feature_cache import FeatureCache, hash_object
@@ -31,6 +24,7 @@ from skel_ssl.evaluation.frozen import PROTOCOLS, Settings
 from skel_ssl.evaluation.report import as_record, footnotes, make_table
 from skel_ssl.models.ops.pooling import READOUTS
 from skel_ssl.utils.cli import check_option_names, run
+from skel_ssl.utils.environment import environment
 from skel_ssl.utils.files import write_json
 from skel_ssl.utils.streams import STREAMS, set_stream
 
@@ -102,10 +96,22 @@ def parse_args() -> argparse.Namespace:
         default=list(defaults.ratios),
         help='shares of the labels')
     parser.add_argument(
+        '--shots',
+        nargs='+',
+        type=int,
+        default=list(defaults.shots),
+        help='numbers of labelled clips of each class')
+    parser.add_argument(
         '--subsets',
         type=int,
         default=defaults.subsets,
-        help='few-label subsets of each share')
+        help='few-label subsets of each share or number')
+    parser.add_argument(
+        '--views',
+        type=int,
+        default=defaults.views,
+        help='augmented copies of each training clip for the linear probe; '
+        "the augmentation is the config's train_pipeline")
     parser.add_argument(
         '--stream', choices=STREAMS, help='joints, bones or their motion')
     parser.add_argument(
@@ -131,22 +137,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.seeds < 1 or args.subsets < 1 or args.epochs < 1:
         parser.error('--seeds, --subsets and --epochs are 1 or more')
+    if args.views < 0:
+        parser.error('--views is 0 or more')
     return args
-
-
-def environment() -> dict:
-    """What the figures may depend on beside code and data."""
-    return dict(
-        skel_ssl=skel_ssl.__version__,
-        git=get_git_hash(),
-        mmaction=mmaction.__version__,
-        mmengine=mmengine.__version__,
-        torch=torch.__version__,
-        numpy=np.__version__,
-        python=platform.python_version(),
-        machine=platform.platform(),
-        device=torch.cuda.get_device_name()
-        if torch.cuda.is_available() else platform.processor() or 'cpu')
 
 
 def main() -> None:
@@ -170,7 +163,9 @@ def main() -> None:
         ks=args.ks,
         temperature=None if args.majority else Settings.temperature,
         ratios=args.ratios,
-        subsets=args.subsets)
+        subsets=args.subsets,
+        shots=args.shots,
+        views=args.views)
     cache = None if args.no_cache else FeatureCache(args.cache_dir)
     with Progress(console=console, transient=True) as progress:
         evaluation = evaluate_frozen(

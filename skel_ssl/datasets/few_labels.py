@@ -7,33 +7,42 @@ file, and its hash proves that two people used the same clips.
 """
 import hashlib
 from collections import defaultdict
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 
 def choose_few_labels(names: Sequence[str],
                       labels: Sequence[int],
-                      ratio: float,
-                      subset: int = 0) -> List[int]:
-    """Choose the same share of every class.
+                      ratio: Optional[float] = None,
+                      subset: int = 0,
+                      shots: Optional[int] = None) -> List[int]:
+    """Choose the same share, or the same number, of every class.
 
     The clips of a class are ordered by the SHA-256 of ``'subset:name'``, and
     the first ``max(1, round(ratio * n))`` are taken (halves go to the even
-    number). A smaller share is thus contained in a larger one.
+    number), or the first ``shots``. A smaller choice is thus contained in a
+    larger one.
 
     Args:
         names (Sequence[str]): Names of the clips, without repetition.
         labels (Sequence[int]): Their classes.
-        ratio (float): Share of each class, in (0, 1].
+        ratio (float, optional): Share of each class, in (0, 1].
         subset (int): Number of the draw, 0 or more.
+        shots (int, optional): Clips of each class, instead of a share; a
+            class that has fewer keeps all.
 
     Returns:
         list[int]: Indices into ``names``, rising.
 
     Raises:
-        ValueError: If the ratio or the subset is out of range, or a name
-            comes twice.
+        ValueError: If the ratio, the shots or the subset are out of range,
+            not one of ratio and shots is given, or a name comes twice.
     """
-    if not 0 < ratio <= 1:
+    if (ratio is None) == (shots is None):
+        raise ValueError(f'give a ratio or shots, one of them: ratio={ratio}, '
+                         f'shots={shots}')
+    if shots is not None and (not isinstance(shots, int) or shots < 1):
+        raise ValueError(f'shots={shots!r} must be a whole number, 1 or more')
+    if ratio is not None and not 0 < ratio <= 1:
         raise ValueError(f'ratio={ratio} must be above 0 and at most 1: 0.01 '
                          'is 1 % of the labels')
     if not isinstance(subset, int) or subset < 0:
@@ -52,7 +61,7 @@ def choose_few_labels(names: Sequence[str],
     }
     chosen: List[int] = []
     for members in by_class.values():
-        count = max(1, round(ratio * len(members)))
+        count = shots or max(1, round(ratio * len(members)))
         chosen += sorted(members, key=digest.__getitem__)[:count]
     return sorted(chosen)
 

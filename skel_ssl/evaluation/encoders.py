@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The encoders of an evaluation: pre-trained ones and their floors."""
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmaction.models import RecognizerGCN
@@ -94,24 +94,65 @@ def make_encoders(cfg: Config,
     Raises:
         ValueError: See :func:`build_backbone` and :func:`load_pretrained`.
     """
-    described = hash_object(dict(cfg.model.backbone))
-    raw = dict(weights='raw coordinates', backbone='none')
-    encoders = []
-    if 'raw' in floors:
-        encoders.append(Encoder('raw', raw_coordinates, raw, probe_seeds=[0]))
-    weights: List[Tuple[str, nn.Module, dict]] = []
-    for seed in range(num_seeds if 'random' in floors else 0):
-        backbone = build_backbone(cfg, persons, seed)
-        weights.append(('random', backbone, dict(seed=seed)))
-    for checkpoint in checkpoints:
-        backbone = build_backbone(cfg, persons)
-        found = load_pretrained(backbone, checkpoint, prefix)
-        weights.append(('pretrained', backbone,
-                        dict(checkpoint=str(checkpoint), prefix=found)))
-    for kind, backbone, about in weights:
-        key = dict(weights=hash_weights(backbone), backbone=described)
-        # One probe for each random encoder: their spread is what counts.
-        seeds = [about['seed']] if kind == 'random' else None
-        encoders.append(
-            Encoder(kind, backbone, key, {**about, **key}, seeds))
-    return encoders
+    encoders = [raw_encoder()] if 'raw' in floors else []
+    if 'random' in floors:
+        encoders += [random_encoder(cfg, i, persons) for i in range(num_seeds)]
+    return encoders + [
+        pretrained_encoder(cfg, checkpoint, persons, prefix)
+        for checkpoint in checkpoints
+    ]
+
+
+def raw_encoder() -> Encoder:
+    """The coordinates themselves."""
+    key = dict(weights='raw coordinates', backbone='none')
+    return Encoder('raw', raw_coordinates, key, probe_seeds=[0])
+
+
+def random_encoder(cfg: Config,
+                   seed: int = 0,
+                   persons: str = 'valid') -> Encoder:
+    """The network before training.
+
+    It has one probe, with the seed of its weights: what counts is the spread
+    over several such encoders.
+
+    Args:
+        cfg (Config): See :func:`build_backbone`.
+        seed (int): Of the weights.
+        persons (str): ``'valid'`` or ``'all'``.
+
+    Raises:
+        ValueError: See :func:`build_backbone`.
+    """
+    backbone = build_backbone(cfg, persons, seed)
+    key = _key(cfg, backbone)
+    return Encoder('random', backbone, key, dict(key, seed=seed), [seed])
+
+
+def pretrained_encoder(cfg: Config,
+                       checkpoint: str,
+                       persons: str = 'valid',
+                       prefix: Optional[str] = None) -> Encoder:
+    """The network with the weights of a checkpoint.
+
+    Args:
+        cfg (Config): See :func:`build_backbone`.
+        checkpoint (str): Pre-trained weights.
+        persons (str): ``'valid'`` or ``'all'``.
+        prefix (str, optional): See :func:`load_pretrained`.
+
+    Raises:
+        ValueError: See :func:`build_backbone` and :func:`load_pretrained`.
+    """
+    backbone = build_backbone(cfg, persons)
+    found = load_pretrained(backbone, checkpoint, prefix)
+    key = _key(cfg, backbone)
+    about = dict(checkpoint=str(checkpoint), prefix=found, **key)
+    return Encoder('pretrained', backbone, key, about)
+
+
+def _key(cfg: Config, backbone: nn.Module) -> Dict[str, Any]:
+    return dict(
+        weights=hash_weights(backbone),
+        backbone=hash_object(dict(cfg.model.backbone)))

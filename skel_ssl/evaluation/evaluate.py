@@ -77,7 +77,7 @@ def evaluate_frozen(cfg: Config,
         checkpoints (Sequence[str]): Pre-trained weights; several if it was
             pre-trained with several seeds.
         protocols (Sequence[str]): ``'linear'``, ``'knn'``, ``'retrieval'``,
-            ``'semi'``.
+            ``'semi'``, ``'few'``.
         readouts (Sequence[str]): See :func:`pool_tokens`.
         persons (str): ``'valid'`` or ``'all'``.
         floors (Sequence[str]): ``'raw'``, ``'random'``.
@@ -95,15 +95,44 @@ def evaluate_frozen(cfg: Config,
         ValueError: If something asked for does not exist or fits nothing.
     """
     settings = settings or Settings()
-    for name, chosen, known in (('protocols', protocols, PROTOCOLS),
-                                ('floors', floors, FLOORS)):
-        unknown = sorted(set(chosen) - set(known))
-        if unknown:
-            raise ValueError(f'{name}: there is no {unknown[0]!r}; choose of '
-                             f'{known}')
-    progress = progress or Progress(disable=True)
+    _check('floors', floors, FLOORS)
     encoders = make_encoders(cfg, checkpoints, floors, settings.seeds, persons,
                              prefix)
+    return evaluate_encoders(cfg, encoders, protocols, readouts, persons,
+                             settings, cache, num_workers, progress)
+
+
+def evaluate_encoders(cfg: Config,
+                      encoders: Sequence[Encoder],
+                      protocols: Sequence[str] = PROTOCOLS,
+                      readouts: Sequence[str] = ('mean', ),
+                      persons: str = 'valid',
+                      settings: Optional[Settings] = None,
+                      cache: Optional[FeatureCache] = None,
+                      num_workers: int = 0,
+                      progress: Optional[Progress] = None) -> Evaluation:
+    """The same for encoders that are there already.
+
+    Args:
+        cfg (Config): See :func:`evaluate_frozen`; its data.
+        encoders (Sequence[Encoder]): One or more.
+        protocols (Sequence[str]): See :func:`evaluate_frozen`.
+        readouts (Sequence[str]): See :func:`pool_tokens`.
+        persons (str): ``'valid'`` or ``'all'``.
+        settings (Settings, optional): Of the protocols.
+        cache (FeatureCache, optional): Where features are kept.
+        num_workers (int): Processes that load clips.
+        progress (Progress, optional): Shows how far it is.
+
+    Returns:
+        Evaluation: The figures.
+
+    Raises:
+        ValueError: If something asked for does not exist or fits nothing.
+    """
+    settings = settings or Settings()
+    _check('protocols', protocols, PROTOCOLS)
+    progress = progress or Progress(disable=True)
     source = FeatureSource(cfg, persons, cache, num_workers)
     evaluator = FrozenEvaluator(settings, source.device)
     runs: List[Run] = []
@@ -116,6 +145,10 @@ def evaluate_frozen(cfg: Config,
         train, test = (
             source.features(encoder, part, list(wanted), progress)
             for part in ('train', 'test'))
+        views = [
+            source.features(encoder, 'train', list(wanted), progress, view)
+            for view in range(1, settings.views + 1)
+        ]
         for readout, asked in wanted.items():
             seeds = encoder.probe_seeds or range(settings.seeds)
             bar = progress.add_task(
@@ -126,7 +159,8 @@ def evaluate_frozen(cfg: Config,
                 test[readout],
                 asked,
                 seeds,
-                on_step=lambda bar=bar: progress.advance(bar))
+                on_step=lambda bar=bar: progress.advance(bar),
+                views=[view[readout] for view in views])
             progress.remove_task(bar)
             # Raw coordinates cannot collapse.
             figures = {} if encoder.kind == 'raw' else diagnose(test[readout])
@@ -139,6 +173,13 @@ def evaluate_frozen(cfg: Config,
             num_subjects=len(set(found.subjects.tolist()) - {''}))
     return Evaluation(runs, source.data, settings, list(protocols), persons,
                       warnings_of(runs, *clips))
+
+
+def _check(name: str, chosen: Sequence[str], known: Sequence[str]) -> None:
+    unknown = sorted(set(chosen) - set(known))
+    if unknown:
+        raise ValueError(f'{name}: there is no {unknown[0]!r}; choose of '
+                         f'{known}')
 
 
 def diagnose(clips: FeatureSet) -> Dict[str, float]:

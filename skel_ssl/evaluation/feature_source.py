@@ -2,7 +2,7 @@
 """Features of a config's data sets, from a cache where they are there."""
 import copy
 import os.path as osp
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence
 
 import mmaction
 from mmengine.config import Config
@@ -21,11 +21,14 @@ from .feature_cache import FeatureCache, hash_file, hash_object
 from .features import FeatureSet, extract_features
 
 
-def evaluation_datasets(cfg: Config) -> Tuple[dict, dict]:
-    """Configs of the training and the test clips, without augmentation.
+def evaluation_datasets(cfg: Config) -> Dict[str, dict]:
+    """Configs of the clips: ``'train'`` and ``'test'``, not augmented, and
+    ``'views'``, augmented training clips.
 
-    Both get the pipeline of ``val_dataloader`` (``test_dataloader`` if there
-    is none); wrappers that repeat the training set are taken off.
+    The first two get the pipeline of ``val_dataloader`` (``test_dataloader``
+    if there is none), the last the ``train_pipeline`` of the config (that of
+    ``train_dataloader`` if there is none). Wrappers that repeat the training
+    set are taken off.
 
     Raises:
         ValueError: If the config has no training set, or neither of the
@@ -44,8 +47,11 @@ def evaluation_datasets(cfg: Config) -> Tuple[dict, dict]:
     train = copy.deepcopy(dict(train['dataset']))
     while 'dataset' in train and 'pipeline' not in train:
         train = dict(train['dataset'])
+    views = dict(
+        train,
+        pipeline=copy.deepcopy(cfg.get('train_pipeline', train['pipeline'])))
     train.update(pipeline=copy.deepcopy(test['pipeline']), test_mode=True)
-    return train, test
+    return dict(train=train, test=test, views=views)
 
 
 def hash_data(dataset: dict) -> str:
@@ -88,13 +94,13 @@ class FeatureSource:
         self._how = dict(num_workers=num_workers, batch_size=batch_size)
         self._preprocessor_cfg = cfg.model.get(
             'data_preprocessor', dict(type='ActionDataPreprocessor'))
-        configs = dict(zip(('train', 'test'), evaluation_datasets(cfg)))
+        configs = evaluation_datasets(cfg)
         self.data = {
             part: dict(
-                ann_file=x['ann_file'],
-                split=x.get('split'),
-                sha256=hash_data(x))
-            for part, x in configs.items()
+                ann_file=configs[part]['ann_file'],
+                split=configs[part].get('split'),
+                sha256=hash_data(configs[part]))
+            for part in ('train', 'test')
         }
         self._configs = configs
         self._datasets: Dict[str, BaseDataset] = {}
@@ -106,13 +112,19 @@ class FeatureSource:
             self._datasets[part] = DATASETS.build(self._configs[part])
         return self._datasets[part]
 
-    def key(self, encoder: Encoder, part: str, readout: str) -> dict:
+    def key(self,
+            encoder: Encoder,
+            part: str,
+            readout: str,
+            view: int = 0) -> dict:
         """All that a feature set depends on."""
         where = ('ann_file', 'data_root', 'type')
-        config = {k: v for k, v in self._configs[part].items()
-                  if k not in where}
+        settings = self._configs['views' if view else part]
+        config = {k: v for k, v in settings.items() if k not in where}
+        drawn = dict(view=view) if view else {}
         return dict(
             encoder.key,
+            **drawn,
             data=self.data[part]['sha256'],
             dataset=hash_object(config),
             preprocessor=hash_object(self._preprocessor_cfg),
@@ -120,8 +132,12 @@ class FeatureSource:
             persons=self.persons,
             versions=[skel_ssl.__version__, mmaction.__version__])
 
-    def features(self, encoder: Encoder, part: str, readouts: Sequence[str],
-                 progress: Progress) -> Dict[str, FeatureSet]:
+    def features(self,
+                 encoder: Encoder,
+                 part: str,
+                 readouts: Sequence[str],
+                 progress: Progress,
+                 view: int = 0) -> Dict[str, FeatureSet]:
         """Features of one encoder for some read-outs.
 
         Args:
@@ -129,15 +145,20 @@ class FeatureSource:
             part (str): ``'train'`` or ``'test'``.
             readouts (Sequence[str]): See :func:`pool_tokens`.
             progress (Progress): Shows how far it is.
+            view (int): 0: the clips as they are; 1, 2, ...: augmented
+                training clips, drawn anew for each number.
+
+        Raises:
+            ValueError: See :func:`extract_features`.
         """
-        keys = {r: self.key(encoder, part, r) for r in readouts}
+        keys = {r: self.key(encoder, part, r, view) for r in readouts}
         found: Dict[str, FeatureSet] = {}
         if self.cache is not None:
             cached = {r: self.cache.load(key) for r, key in keys.items()}
             found = {r: x for r, x in cached.items() if x is not None}
         missing = [r for r in readouts if r not in found]
         if missing:
-            made = self._extract(encoder, part, missing, progress)
+            made = self._extract(encoder, part, missing, progress, view)
             found.update(made)
             if self.cache is not None:
                 for readout, features in made.items():
@@ -145,8 +166,8 @@ class FeatureSource:
         return found
 
     def _extract(self, encoder: Encoder, part: str, readouts: Sequence[str],
-                 progress: Progress) -> Dict[str, FeatureSet]:
-        dataset = self.dataset(part)
+                 progress: Progress, view: int) -> Dict[str, FeatureSet]:
+        dataset = self.dataset('views' if view else part)
         if self._preprocessor is None:
             self._preprocessor = MODELS.build(self._preprocessor_cfg).to(
                 self.device)
@@ -154,7 +175,8 @@ class FeatureSource:
         if isinstance(encode, nn.Module):
             encode.to(self.device)
         bar = progress.add_task(
-            f'{encoder.kind} features, {part}', total=len(dataset))
+            f'{encoder.kind} features, {part}{f" view {view}" * (view > 0)}',
+            total=len(dataset))
         made = extract_features(
             dataset,
             encode,
@@ -162,6 +184,7 @@ class FeatureSource:
             readouts,
             self.persons,
             on_batch=lambda n: progress.advance(bar, n),
+            view=view,
             **self._how)
         progress.remove_task(bar)
         return made

@@ -78,12 +78,12 @@ def extract_features(dataset: BaseDataset,
                      persons: str = 'valid',
                      batch_size: int = 64,
                      num_workers: int = 0,
-                     on_batch: Callable[[int], None] = lambda n: None
-                     ) -> Dict[str, FeatureSet]:
+                     on_batch: Callable[[int], None] = lambda n: None,
+                     view: int = 0) -> Dict[str, FeatureSet]:
     """Run a frozen encoder over a data set, once for all read-outs.
 
-    The clips come in the order of the data set, and random sampling in the
-    pipeline is seeded with 0. Several clips of a sample are averaged.
+    The clips come in the order of the data set, and what the pipeline draws
+    is seeded with 0 and the view. Several clips of a sample are averaged.
 
     Args:
         dataset (BaseDataset): Skeleton clips, without augmentation.
@@ -97,6 +97,7 @@ def extract_features(dataset: BaseDataset,
         batch_size (int): Clips in a batch.
         num_workers (int): Processes that load the clips.
         on_batch (Callable): Called with the number of clips done at a time.
+        view (int): Another number draws other augmentations.
 
     Returns:
         dict[str, FeatureSet]: One for each read-out.
@@ -114,7 +115,8 @@ def extract_features(dataset: BaseDataset,
         batch_size=batch_size,
         num_workers=num_workers,
         sampler=[
-            SeededIndex(i, sample_seed(0, 0, i)) for i in range(len(dataset))
+            SeededIndex(i, sample_seed(0, view, i))
+            for i in range(len(dataset))
         ],
         collate_fn=pseudo_collate,
         # Its own: the loader would draw from that of a running training.

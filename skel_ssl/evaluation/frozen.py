@@ -19,7 +19,7 @@ from .linear_probe import (
 )
 from .neighbours import evaluate_neighbours
 
-PROTOCOLS = ('linear', 'knn', 'retrieval', 'semi')
+PROTOCOLS = ('linear', 'knn', 'retrieval', 'semi', 'few')
 # Changes when a change of the code changes figures.
 PROTOCOL_VERSION = 'frozen/1'
 
@@ -41,6 +41,9 @@ class Settings:
         subsets (int): Few-label subsets 0, 1, ... of each share.
         semi_learning_rate (float): Of the few-label probes: too few labels
             are left to choose one.
+        shots (Sequence[int]): Numbers of labelled clips of each class.
+        views (int): Augmented copies of each training clip that the probes
+            are trained on, beside the clip itself.
     """
     seeds: int = 3
     learning_rates: Sequence[float] = LEARNING_RATES
@@ -51,6 +54,8 @@ class Settings:
     ratios: Sequence[float] = (0.01, 0.05, 0.1)
     subsets: int = 5
     semi_learning_rate: float = 0.1
+    shots: Sequence[int] = (10, )
+    views: int = 0
 
 
 @dataclass
@@ -91,7 +96,8 @@ class FrozenEvaluator:
             test: FeatureSet,
             protocols: Sequence[str],
             seeds: Sequence[int],
-            on_step: Callable[[], None] = lambda: None) -> Scores:
+            on_step: Callable[[], None] = lambda: None,
+            views: Sequence[FeatureSet] = ()) -> Scores:
         """Run protocols.
 
         Args:
@@ -101,6 +107,8 @@ class FrozenEvaluator:
             seeds (Sequence[int]): Seeds of the linear probe.
             on_step (Callable): Called after every epoch of a probe, and once
                 for the neighbours; see :meth:`num_steps`.
+            views (Sequence[FeatureSet]): The training set again, augmented,
+                for the probes; see :func:`train_probes`.
 
         Returns:
             Scores: The figures.
@@ -109,7 +117,10 @@ class FrozenEvaluator:
         test_x, test_y = self._tensors(test)
         classes = int(max(train.labels.max(), test.labels.max())) + 1
         scores = Scores()
-        data = (x, y, test_x, test_y, classes)
+        seen = x
+        if views:
+            seen = torch.stack([x, *(self._tensors(v)[0] for v in views)])
+        data = (seen, y, test_x, test_y, classes)
         if 'linear' in protocols:
             self._linear(scores, train, data, seeds, on_step)
         if 'knn' in protocols or 'retrieval' in protocols:
@@ -124,8 +135,8 @@ class FrozenEvaluator:
             for name, value in found.items():
                 scores.add(name, value)
             on_step()
-        if 'semi' in protocols:
-            self._semi(scores, train, data, on_step)
+        for name, how in self._few_labels(protocols):
+            self._few(scores, name, how, train, data, on_step)
         return scores
 
     def num_steps(self, train: FeatureSet, protocols: Sequence[str],
@@ -138,9 +149,19 @@ class FrozenEvaluator:
             if len(settings.learning_rates) > 1:
                 folds = validation_folds(train.labels, train.subjects)
                 steps += settings.epochs * len(folds)
+        few = self._few_labels(protocols)
+        return steps + settings.epochs * len(few) * settings.subsets
+
+    def _few_labels(self, protocols: Sequence[str]) -> List[tuple]:
+        """Name and choice of labels of each few-label figure."""
+        found: List[tuple] = []
         if 'semi' in protocols:
-            steps += settings.epochs * len(settings.ratios) * settings.subsets
-        return steps
+            found += [(f'semi_{100 * ratio:g}', dict(ratio=ratio))
+                      for ratio in self.settings.ratios]
+        if 'few' in protocols:
+            found += [(f'few_{shots}', dict(shots=shots))
+                      for shots in self.settings.shots]
+        return found
 
     def _tensors(self, clips: FeatureSet) -> List[Tensor]:
         arrays = (clips.features, clips.labels)
@@ -173,30 +194,29 @@ class FrozenEvaluator:
             scores.add('linear', top1[0])
             scores.add('linear_top5', top5[0])
 
-    def _semi(self, scores: Scores, train: FeatureSet, data: tuple,
-              on_step: Callable[[], None]) -> None:
+    def _few(self, scores: Scores, name: str, how: Dict[str, Any],
+             train: FeatureSet, data: tuple, on_step: Callable[[],
+                                                               None]) -> None:
         x, y, test_x, test_y, classes = data
         settings = self.settings
         names, labels = train.names.tolist(), train.labels.tolist()
-        for ratio in settings.ratios:
-            subsets = []
-            for subset in range(settings.subsets):
-                kept = choose_few_labels(names, labels, ratio, subset)
-                chosen = torch.tensor(kept, device=x.device)
-                probes = train_probes(
-                    x[chosen],
-                    y[chosen],
-                    classes, [settings.semi_learning_rate],
-                    seed=subset,
-                    epochs=settings.epochs,
-                    batch_size=settings.batch_size,
-                    on_epoch=on_step)
-                scores.add(f'semi_{100 * ratio:g}',
-                           probe_accuracy(probes, test_x, test_y)[0])
-                subsets.append(
-                    dict(
-                        subset=subset,
-                        num_clips=len(kept),
-                        sha256=hash_clips([names[i] for i in kept])))
-            scores.notes[f'semi_{100 * ratio:g}'] = dict(
-                learning_rate=settings.semi_learning_rate, subsets=subsets)
+        subsets = []
+        for subset in range(settings.subsets):
+            kept = choose_few_labels(names, labels, subset=subset, **how)
+            chosen = torch.tensor(kept, device=x.device)
+            probes = train_probes(
+                x[..., chosen, :],
+                y[chosen],
+                classes, [settings.semi_learning_rate],
+                seed=subset,
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                on_epoch=on_step)
+            scores.add(name, probe_accuracy(probes, test_x, test_y)[0])
+            subsets.append(
+                dict(
+                    subset=subset,
+                    num_clips=len(kept),
+                    sha256=hash_clips([names[i] for i in kept])))
+        scores.notes[name] = dict(
+            learning_rate=settings.semi_learning_rate, subsets=subsets)

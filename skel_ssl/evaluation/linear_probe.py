@@ -55,10 +55,12 @@ def train_probes(features: Tensor,
     """Train one probe for each learning rate, side by side.
 
     SGD with momentum 0.9, no weight decay, cosine to 0 in each iteration, no
-    warm-up; the weights after the last epoch are the result.
+    warm-up; the weights after the last epoch are the result. If clips come
+    in several views, each epoch takes one of them for each clip, as a
+    training with augmentation does.
 
     Args:
-        features (Tensor): ``(n, D)``.
+        features (Tensor): ``(n, D)``, or ``(W, n, D)``, W views of each clip.
         labels (Tensor): ``(n,)``.
         num_classes (int): Number of classes.
         learning_rates (Sequence[float]): Absolute rates.
@@ -74,7 +76,8 @@ def train_probes(features: Tensor,
         ValueError: If there are fewer than two clips, which batch norm
             cannot standardise.
     """
-    num_clips, width = features.shape
+    views = features if features.ndim == 3 else features[None]
+    num_views, num_clips, width = views.shape
     if num_clips < 2:
         raise ValueError(f'a linear probe on {num_clips} clip(s): its batch '
                          'norm needs two or more')
@@ -90,13 +93,16 @@ def train_probes(features: Tensor,
     steps = -(-num_clips // batch_size) - rest
     for epoch in range(epochs):
         order = torch.randperm(num_clips, generator=generator)
-        order = order.to(features.device)
+        view = torch.zeros_like(order)
+        if num_views > 1:
+            view = torch.randint(num_views, (num_clips, ), generator=generator)
+        order, view = order.to(features.device), view.to(features.device)
         for step in range(steps):
             factor = warmup_cosine(epoch * steps + step, 0, epochs * steps, 0.)
             for group, lr in zip(optimizer.param_groups, learning_rates):
                 group['lr'] = lr * factor
             batch = order[step * batch_size:(step + 1) * batch_size]
-            logits = probes(features[batch])
+            logits = probes(views[view[batch], batch])
             # The sum keeps the probes apart: each has its own gradient.
             target = labels[batch, None].expand(-1, len(learning_rates))
             loss = F.cross_entropy(
@@ -198,7 +204,8 @@ def choose_learning_rate(features: Tensor,
     """Choose the learning rate on held-out training clips.
 
     Args:
-        features (Tensor): ``(n, D)`` of the training set.
+        features (Tensor): ``(n, D)`` of the training set, or ``(W, n, D)``,
+            W views of each clip, of which the first alone is held out.
         labels (Tensor): ``(n,)``.
         num_classes (int): Number of classes.
         folds (Sequence[Fold]): See :func:`validation_folds`.
@@ -211,10 +218,11 @@ def choose_learning_rate(features: Tensor,
     """
     rates = sorted(learning_rates)
     hits = torch.zeros(len(rates), dtype=torch.float64)
+    plain = features if features.ndim == 2 else features[0]
     for fold in folds:
-        probes = train_probes(features[fold.fit], labels[fold.fit],
+        probes = train_probes(features[..., fold.fit, :], labels[fold.fit],
                               num_classes, rates, **kwargs)
-        accuracy = probe_accuracy(probes, features[fold.held_out],
+        accuracy = probe_accuracy(probes, plain[fold.held_out],
                                   labels[fold.held_out])
         hits += accuracy.cpu() * len(fold.held_out)
     hits /= sum(len(fold.held_out) for fold in folds)

@@ -79,6 +79,7 @@ def metric_title(metric: str) -> str:
         'map': 'mAP',
         'recall': f'R@{number}',
         'semi': f'linear, {number} % labels',
+        'few': f'linear, {number} clips a class',
     }[kind]
 
 

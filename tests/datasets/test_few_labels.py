@@ -73,6 +73,17 @@ def test_nested_and_free_of_order(labels, subset, seed):
     assert {names[order[i]] for i in shuffled} == middle
 
 
+def test_so_many_clips_of_each_class():
+    kept = choose_few_labels(NAMES, LABELS, shots=12)
+    assert Counter(LABELS[i] for i in kept) == {
+        label: min(12, size)
+        for label, size in SIZES.items()
+    }
+    # The same order as that of the shares: 20, 3 and 1 clips of 200, 30, 10.
+    share = choose_few_labels(NAMES, LABELS, .1)
+    assert {i for i in share if LABELS[i] != 0} <= set(kept)
+
+
 def test_subsets_differ():
     found = {tuple(choose_few_labels(NAMES, LABELS, .1, s)) for s in range(5)}
     assert len(found) == 5
@@ -89,6 +100,10 @@ def test_hash_of_a_set_of_names():
     (dict(ratio=1.5), 'ratio=1.5 must be above 0 and at most 1'),
     (dict(ratio=.1, subset=-1), 'subset=-1 must be a whole number'),
     (dict(ratio=.1, subset=.5), 'subset=0.5 must be a whole number'),
+    (dict(), 'ratio=None, shots=None'),
+    (dict(ratio=.1, shots=3), 'ratio=0.1, shots=3'),
+    (dict(shots=0), 'shots=0 must be a whole number, 1 or more'),
+    (dict(shots=1.5), 'shots=1.5 must be a whole number'),
 ])
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=re.escape(message)):

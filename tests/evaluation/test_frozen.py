@@ -136,6 +136,61 @@ def test_few_labels(sets, monkeypatch):
     assert seen[:2] == [4, 4]  # one clip of each class
 
 
+def test_clips_of_each_class(sets, monkeypatch):
+    seen = []
+
+    def spy(x, y, *args, **kwargs):
+        seen.append(y.bincount().tolist())
+        return train_probes(x, y, *args, **kwargs)
+
+    monkeypatch.setattr(frozen, 'train_probes', spy)
+    scores = run(sets, ['few'], replace(QUICK, shots=(3, 10)))
+    assert seen == [[3] * 4] * 2 + [[10] * 4] * 2
+    assert [len(scores.values[x]) for x in ('few_3', 'few_10')] == [2, 2]
+    three, ten = (
+        scores.notes[x]['subsets'] for x in ('few_3', 'few_10'))
+    assert [x['num_clips'] for x in three + ten] == [12, 12, 40, 40]
+    assert len({x['sha256'] for x in three + ten}) == 4
+
+
+def test_probes_train_on_views_but_are_chosen_on_clips(sets):
+    train, test = sets
+    views = [replace(train, features=train.features + i) for i in (1., 2.)]
+    evaluator = FrozenEvaluator(QUICK)
+    plain = evaluator.run(train, test, ['linear', 'knn', 'few'], [0])
+    same = evaluator.run(
+        train, test, ['knn'], [0], views=views)  # neighbours have no views
+    assert same.values['knn_k1'] == plain.values['knn_k1']
+    # By hand: one view a clip and epoch, held out are the clips themselves.
+    seen = torch.from_numpy(
+        np.stack([x.features for x in (train, *views)]))
+    labels = torch.from_numpy(train.labels)
+    how = dict(epochs=4, batch_size=32)
+    hits = 0.
+    folds = validation_folds(train.labels, train.subjects)
+    for fold in folds:
+        probes = train_probes(seen[:, fold.fit], labels[fold.fit], 4, [.01],
+                              **how)
+        hits += probe_accuracy(probes, seen[0][fold.held_out],
+                               labels[fold.held_out])[0] * len(fold.held_out)
+    found = evaluator.run(train, test, ['linear'], [0], views=views)
+    tried = found.notes['linear']['validation_accuracy']
+    assert tried['0.01'] == pytest.approx(hits / len(train))
+    assert found.values != plain.values
+
+
+def test_views_are_drawn_for_each_epoch():
+    # Two views with opposite labels on the only feature: of both together
+    # nothing can be learned, of either alone everything.
+    labels = torch.arange(64) % 2
+    view = 2. * labels[:, None] - 1
+    alone = train_probes(view, labels, 2, [1.], epochs=20, batch_size=64)
+    both = train_probes(
+        torch.stack([view, -view]), labels, 2, [1.], epochs=20, batch_size=64)
+    assert alone(view).softmax(-1).amax(-1).min() > .95
+    assert both(view).softmax(-1).amax(-1).max() < .8
+
+
 # ----------------------------------------------------------------- the report
 
 

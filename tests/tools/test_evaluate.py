@@ -1,5 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """tools/evaluate.py: the whole table, the cache, foreign backbones, faults."""
+import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -54,11 +55,14 @@ def test_the_tool(run_tool, pretrained, tmp_path):
     first = run_tool(*command, COLUMNS='100')
     for text in ('linear', 'kNN k=5', 'mAP', 'R@5', 'linear, 10 % labels',
                  'chance', f'(n={NUM_VAL})', 'raw', 'random', 'pre-trained',
-                 'joint', f'{NUM_TRAIN} training clips (xsub_train)'):
+                 'linear, 10 clips a class', 'joint',
+                 f'{NUM_TRAIN} training clips (xsub_train)'):
         assert text in first.stdout, text
     record = json.loads(out.read_text())
     assert record['protocol'] == 'frozen/1'
-    assert record['protocols'] == ['linear', 'knn', 'retrieval', 'semi']
+    assert record['protocols'] == [
+        'linear', 'knn', 'retrieval', 'semi', 'few'
+    ]
     assert {r['encoder']['kind'] for r in record['runs']} == {
         'raw', 'random', 'pretrained'
     }
@@ -81,6 +85,25 @@ def test_the_tool(run_tool, pretrained, tmp_path):
     }
     assert json.loads(out.read_text())['figures'] == record['figures']
     assert again.stdout.splitlines()[:20] == first.stdout.splitlines()[:20]
+
+
+def test_augmented_views(cfg, pretrained, tmp_path):
+    cache = FeatureCache(tmp_path)
+    asked = dict(protocols=['linear', 'knn'], floors=(), cache=cache)
+    plain = values(
+        evaluate_frozen(cfg, [pretrained], settings=SETTINGS, **asked))
+    with_views = dataclasses.replace(SETTINGS, views=2)
+    found = values(
+        evaluate_frozen(cfg, [pretrained], settings=with_views, **asked))
+    place = ('pretrained', 'mean', 'knn_k1')
+    assert found[place] == plain[place]
+    assert len(list(tmp_path.iterdir())) == 2 + 2
+    sets = [np.load(p)['features'] for p in tmp_path.iterdir()]
+    train = [x for x in sets if len(x) == NUM_TRAIN]
+    assert len(train) == 3
+    for i, a in enumerate(train):
+        for b in train[:i]:
+            assert np.abs(a - b).max() > .01  # each was drawn for itself
 
 
 def test_the_cache_spares_the_encoder_and_the_data(cfg, pretrained, tmp_path,
