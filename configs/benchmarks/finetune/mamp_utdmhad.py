@@ -1,0 +1,5 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+# MAMP and MAE pre-train the same small encoder.
+_base_ = 'skel2vec_utdmhad.py'
+optim_wrapper = dict(paramwise_cfg=dict(layer_of={'backbone.norm': -1}))
+param_scheduler = dict(offset=0)
