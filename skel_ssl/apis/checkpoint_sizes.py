@@ -7,8 +7,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModule
 from mmengine.registry import init_default_scope
-from torch import Tensor, nn
+from torch import Tensor
 
 import skel_ssl
 from skel_ssl.datasets.layouts import LAYOUTS, get_layout
@@ -95,11 +96,12 @@ def read_sizes(weights: Mapping[str, Tensor]) -> Sizes:
         if name not in weights:
             raise ValueError(f'there is no weight for {name}: the file is '
                              'not complete')
-        if weights[name].ndim != ndim:
+        if weights[name].ndim != ndim or 0 in weights[name].shape:
             raise ValueError(
                 f'the weight for {name} has the shape '
-                f'{tuple(weights[name].shape)} and must have {ndim} axes: it '
-                'is of another version of the code, or damaged')
+                f'{tuple(weights[name].shape)} and must have {ndim} axes, '
+                'none of them empty: it is of another version of the code, '
+                'or damaged')
         return weights[name].shape
 
     def depth(prefix: str) -> int:
@@ -177,7 +179,7 @@ def match_config(sizes: Sizes, source: str) -> ConfigMatch:
     return ConfigMatch(best.name, best.options, also)
 
 
-def build_model(match: ConfigMatch, encoder_only: bool = False) -> nn.Module:
+def build_model(match: ConfigMatch, encoder_only: bool = False) -> BaseModule:
     """The model of a matching config, its settings changed to fit.
 
     Args:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
+import numpy as np
 from mmengine.config import Config
 
 from skel_ssl.datasets.pickle_io import load_annotations
@@ -36,7 +37,10 @@ def read_class_names(classes: Classes) -> List[str]:
         raise FileNotFoundError(
             f'there is no file {os.fspath(classes)!r} with the names of the '
             'classes; give one, a name a line')
-    lines = path.read_text(encoding='utf-8-sig').splitlines()
+    try:
+        lines = path.read_text(encoding='utf-8-sig').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not text in UTF-8: {error}') from None
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise ValueError(f'{path} names no class: write a name a line')
@@ -63,8 +67,10 @@ def find_class_names(cfg: Config,
     """
     dataset = find_dataset(cfg, ['test', 'val', 'train']) or {}
     for known in ((meta or {}).get('dataset_meta'), dataset.get('metainfo')):
-        if isinstance(known, Mapping) and known.get('classes'):
-            return read_class_names(known['classes'])
+        if isinstance(known, Mapping):
+            names = _names(known.get('classes'))
+            if names is not None:
+                return names
     path = _ann_file(dataset)
     if path is None:
         return None
@@ -76,7 +82,16 @@ def find_class_names(cfg: Config,
         names = load_annotations(path).get('classes')
     else:
         names = None
-    return read_class_names(names) if names else None
+    return _names(names)
+
+
+def _names(classes: Any) -> Optional[List[str]]:
+    """Names that a file brings along; a text is none, nor a path to read."""
+    if isinstance(classes, np.ndarray):
+        classes = classes.reshape(-1).tolist()
+    if not isinstance(classes, (list, tuple)) or not classes:
+        return None
+    return read_class_names(classes)
 
 
 def _ann_file(dataset: Dict[str, Any]) -> Optional[Path]:

@@ -174,8 +174,9 @@ def convert_state_dict(state_dict: Mapping[str, Tensor],
         nothing uses is left out, see :func:`place_weight`.
 
     Raises:
-        ValueError: If there is no such source, a weight has no place, or a
-            layer lacks its queries, keys or values.
+        ValueError: If there is no such source, a weight has no place, a
+            layer lacks its queries, keys or values, or they or a position
+            embedding have no proper shape.
     """
     places = {name: place_weight(name, source) for name in state_dict}
     unknown = [name for name, place in places.items() if place is None]
@@ -184,16 +185,21 @@ def convert_state_dict(state_dict: Mapping[str, Tensor],
             f'{len(unknown)} of {len(state_dict)} weights are not of '
             f'{source}, such as {unknown[:3]}: is it another method or '
             'another version of the code?')
+    known = {name: place for name, place in places.items() if place}
     converted: Dict[str, Tensor] = {}
     split: Dict[str, Dict[str, Tensor]] = {}
     for name, value in state_dict.items():
-        ours = places[name].ours
+        ours = known[name].ours
         part = _QKV.fullmatch(name)
         if not ours:
             continue
         if part is not None:
             split.setdefault(ours, {})[part[2]] = value
             continue
+        if '.pos_embed.' in ours and value.ndim != 4:
+            raise ValueError(f'the weight for {ours} has the shape '
+                             f'{tuple(value.shape)} and must have 4 axes: the '
+                             'file is damaged')
         if '.pos_embed.' in ours and source == 'skeleton2vec':
             value = value.permute(0, 2, 3, 1).contiguous()
         if ours == 'neck.pos_embed.temporal' and source == 'hacm':
@@ -203,6 +209,10 @@ def convert_state_dict(state_dict: Mapping[str, Tensor],
         if len(parts) < 3:
             raise ValueError(f'the file has only the {" and ".join(parts)} '
                              f'that {ours} is made of: it is not complete')
+        shapes = {tuple(part.shape) for part in parts.values()}
+        if len(shapes) > 1 or () in shapes:
+            raise ValueError(f'the queries, keys and values of {ours} have '
+                             f'the shapes {sorted(shapes)}, and must have one')
         converted[ours] = torch.cat(
             [parts[p] for p in ('queries', 'keys', 'values')])
     return converted

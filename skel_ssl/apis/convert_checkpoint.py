@@ -30,6 +30,7 @@ from .checkpoint_sizes import (
     read_sizes,
 )
 from .convert import convert_state_dict, place_weight
+from .weights import is_weights
 
 # MAE is MAMP's code with another target: one set of names.
 SOURCES = ('skeleton2vec', 'mamp', 'mae', 'hacm')
@@ -82,7 +83,7 @@ class Conversion:
 
     def checkpoint(self) -> Dict[str, Any]:
         """What to save: ``meta`` and ``state_dict``, plain data."""
-        meta = dict(
+        meta: Dict[str, Any] = dict(
             converted_from=self.source,
             kind=self.sizes.kind,
             config=self.config.name,
@@ -139,10 +140,11 @@ def _convert(weights: Dict[str, Tensor], beside: List[str], loaded: Any,
         raise ValueError(f'{len(broken)} weights hold NaN or infinite '
                          f'numbers, such as {broken[:3]}: the training that '
                          'wrote them had failed')
-    converted = convert_state_dict(weights, rules)
+    converted = convert_state_dict(weights, rules)  # each has a place
+    places = {name: place_weight(name, rules) for name in weights}
     entries = [
-        Entry(name, *place_weight(name, rules), value.numel())
-        for name, value in weights.items()
+        Entry(name, place.ours, place.reason, weights[name].numel())
+        for name, place in places.items() if place is not None
     ]
     sizes = read_sizes(converted)
     config = match_config(sizes, source)
@@ -207,13 +209,21 @@ def find_weights(loaded: Any,
             f"{path} has a 'state_dict', as MMEngine writes it, and no public "
             'code of these methods does: if it is of this package, give it '
             'to the tools as it is')
-    if not isinstance(loaded, Mapping) or not loaded or not all(
-            torch.is_tensor(value) for value in loaded.values()):
+    if not is_weights(loaded):
         what = (f'a dict of {[str(k) for k in loaded][:5]}' if isinstance(
             loaded, Mapping) else f'a {type(loaded).__name__}')
         raise ValueError(
             f"{path} holds {what} where weights should be; they are in "
             "['model'] (MAMP, MAE, HA-CM) or ['model']['sd'] (Skeleton2vec)")
+    claims = [
+        name for name, value in loaded.items()
+        if value.layout != torch.strided or value.device.type != 'cpu'
+        or value.nbytes > value.untyped_storage().nbytes()
+    ]
+    if claims:
+        raise ValueError(
+            f'{path}: {len(claims)} weights are no plain arrays of as many '
+            f'numbers as they say, such as {claims[:3]}: the file is damaged')
     return dict(loaded), beside
 
 
@@ -258,6 +268,14 @@ def _check_complete(converted: Dict[str, Tensor], sizes: Sizes,
     Raises:
         ValueError: If one is missing, left over or of another shape.
     """
+    # before a model of sizes is built that a damaged file merely says
+    attended = 4 * sizes.depth * sizes.width**2 + 4 * (
+        sizes.decoder_depth or 0) * (sizes.decoder_width or 0)**2
+    numbers = sum(value.numel() for value in converted.values())
+    if attended > numbers:
+        raise ValueError(
+            f'the file has {numbers} numbers, and a model of its sizes has '
+            f'{attended} in its attention layers alone: it is not complete')
     alone = sizes.kind == 'encoder'
     model = build_model(config, encoder_only=alone)
     prefix = encoder_prefix(converted) if alone else ''

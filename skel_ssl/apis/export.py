@@ -112,8 +112,8 @@ def load_for_export(
             FeatureReadoutHead('mean')
             if features == 'mean' else nn.Identity())
         name = 'features'
-    shape = tuple(shape) if shape else clip_shape(cfg, model.backbone)
-    return ExportSource(model.backbone, head, shape, name)
+    given: Any = tuple(shape) if shape else clip_shape(cfg, model.backbone)
+    return ExportSource(model.backbone, head, given, name)
 
 
 def clip_shape(cfg: Config, backbone: nn.Module) -> ClipShape:
@@ -131,9 +131,9 @@ def clip_shape(cfg: Config, backbone: nn.Module) -> ClipShape:
     channels = getattr(backbone, 'in_channels', None)
     if settings.coordinates == 2 and channels == 2:
         channels = 3  # the score of a joint comes with it
-    shape = (found.get('num_person'),
-             getattr(backbone, 'num_frames', found.get('clip_len')),
-             getattr(backbone, 'num_input_joints', None), channels)
+    shape: Any = (found.get('num_person'),
+                  getattr(backbone, 'num_frames', found.get('clip_len')),
+                  getattr(backbone, 'num_input_joints', None), channels)
     if None in shape:
         raise ValueError(
             f'{cfg.filename} and {type(backbone).__name__} say of the input '
@@ -285,7 +285,7 @@ def _write(model: StaticModel, shape: ClipShape, path: os.PathLike,
                 model, (example, ), dynamic_shapes=({
                     0: batch
                 }, ), strict=True)
-            torch.onnx.export(
+            exported = torch.onnx.export(
                 program,
                 dynamo=True,
                 dynamic_shapes=({
@@ -295,7 +295,9 @@ def _write(model: StaticModel, shape: ClipShape, path: os.PathLike,
                 output_names=[output_name],
                 opset_version=OPSET,
                 external_data=False,  # one file
-                verbose=False).save(path)
+                verbose=False)
+            assert exported is not None, 'dynamo=True gives a program'
+            exported.save(path)
     except (RuntimeError, TypeError) as error:
         cause = error.__cause__ or error
         reason = str(cause).strip().splitlines() or [type(cause).__name__]

@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from skel_ssl.registry import MODELS
@@ -17,6 +17,7 @@ from skel_ssl.registry import MODELS
 from .class_names import Classes, find_class_names, read_class_names
 from .config_parts import ConfigLike, read_config
 from .pretrained import PREFIXES, load_pretrained
+from .weights import read_weights
 
 PathLike = Union[str, os.PathLike]
 
@@ -27,7 +28,7 @@ def init_model(config: ConfigLike,
                cfg_options: Optional[Mapping[str, Any]] = None,
                pretrained: Optional[PathLike] = None,
                pretrained_prefix: Optional[str] = None,
-               classes: Optional[Classes] = None) -> nn.Module:
+               classes: Optional[Classes] = None) -> BaseModel:
     """Build a model in eval mode, as MMAction2's ``init_recognizer`` does.
 
     It takes recognizers and pre-training models alike, runs no code that a
@@ -53,7 +54,7 @@ def init_model(config: ConfigLike,
             :func:`find_class_names`.
 
     Returns:
-        nn.Module: The model, with its config as ``cfg`` and, as
+        BaseModel: The model, with its config as ``cfg`` and, as
         ``dataset_meta``, a dict that has ``classes`` if their names are
         known.
 
@@ -98,7 +99,7 @@ def _forget_pretrained(settings: Dict[str, Any]) -> None:
         backbone['init_cfg'] = None
 
 
-def _init_weights(model: nn.Module) -> None:
+def _init_weights(model: BaseModel) -> None:
     """Initialise a model without MMEngine's line for every parameter."""
     logger = MMLogger.get_current_instance()
     level = logger.level
@@ -120,11 +121,11 @@ def load_whole(model: nn.Module, checkpoint: PathLike) -> Dict[str, Any]:
         dict: ``meta`` of the checkpoint.
 
     Raises:
-        ValueError: If a weight is missing, left over or of another shape.
+        ValueError: If the file holds no weights, or one is missing, left
+            over or of another shape.
     """
     path = os.fspath(checkpoint)
-    loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    state_dict = loaded.get('state_dict', loaded)
+    state_dict, meta = read_weights(path)
     try:
         model.load_state_dict(state_dict, strict=True)
     except RuntimeError as error:
@@ -141,7 +142,7 @@ def load_whole(model: nn.Module, checkpoint: PathLike) -> Dict[str, Any]:
         raise ValueError(
             f'{path} is not a checkpoint of this whole '
             f'{type(model).__name__}:\n{faults}\n{hint}') from None
-    return loaded.get('meta', {})
+    return meta
 
 
 def _dataset_meta(cfg: Config, model: nn.Module, meta: Mapping[str, Any],

@@ -10,6 +10,7 @@ from skel_ssl.datasets.layouts import SkeletonLayout
 from skel_ssl.datasets.pickle_io import load_plain
 from skel_ssl.datasets.sources import npz
 from skel_ssl.datasets.sources.errors import BadFileError
+from skel_ssl.datasets.sources.npy import read_npy, read_npz
 from skel_ssl.datasets.sources.ntu_persons import select_persons
 from skel_ssl.datasets.sources.ntu_skeleton import parse_skeleton
 from skel_ssl.datasets.sources.ntu_splits import parse_name
@@ -20,17 +21,16 @@ Annotation = Dict[str, Any]
 
 def _read_npy(path: Path,
               layout: Optional[SkeletonLayout]) -> Iterable[Annotation]:
-    return [dict(keypoint=np.load(path, allow_pickle=False))]
+    return [dict(keypoint=read_npy(path))]
 
 
 def _read_npz(path: Path,
               layout: Optional[SkeletonLayout]) -> Iterable[Annotation]:
-    with np.load(path, allow_pickle=False) as file:
-        keys = ('keypoint', 'keypoint_score', 'img_shape')
-        found = {key: file[key] for key in keys if key in file.files}
-        names = file.files
+    found = read_npz(path, ('keypoint', 'keypoint_score', 'img_shape'))
     if 'keypoint' in found:
         return [found]
+    with zipfile.ZipFile(path) as archive:
+        names = [Path(name).stem for name in archive.namelist()]
     if 'x_train' in names or 'x_test' in names:
         return npz.read_clips(path, _known(layout, path).num_joints)
     raise BadFileError(
@@ -57,10 +57,12 @@ def _read_pickle(path: Path,
     if isinstance(content, dict) and 'keypoint' in content:
         content = [content]
     if not isinstance(content, list) or not all(
-            isinstance(x, dict) and 'keypoint' in x for x in content):
+            isinstance(x, dict) and isinstance(x.get('keypoint'), np.ndarray)
+            for x in content):
         raise BadFileError(
             'it is no pose pickle (a dict with "annotations"), no annotation '
-            '(a dict with "keypoint"), no list of these and no array')
+            '(a dict with an array as "keypoint"), no list of these and no '
+            'array')
     return content
 
 
@@ -120,5 +122,5 @@ def read_file(path: Path,
         return READERS[path.suffix.lower()](path, layout)
     except BadFileError:
         raise
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise BadFileError(f'it cannot be read ({error})') from None

@@ -117,7 +117,7 @@ class ClipReader:
     def _annotations(self, source: _Source) -> Iterable[Mapping[str, Any]]:
         content = source.content
         if isinstance(content, Mapping):
-            return list(content.get('annotations', [content]))
+            return _listed(content, source.where)
         if not isinstance(content, Path):
             return [dict(keypoint=content)]
         try:
@@ -208,16 +208,18 @@ def list_inputs(inputs: Union[Input, Iterable[Input]]) -> List[_Source]:
         FileNotFoundError: If there is no such file.
         InputError: If there is no input, or one is of no known kind.
     """
-    one = isinstance(inputs, (str, os.PathLike, np.ndarray, Tensor, Mapping))
-    inputs = [inputs] if one else list(inputs)
-    if not inputs:
+    listed: List[Any] = [inputs]
+    if isinstance(inputs, Iterable) and not isinstance(
+            inputs, (str, bytes, os.PathLike, np.ndarray, Tensor, Mapping)):
+        listed = list(inputs)
+    if not listed:
         raise InputError(
             'the list of inputs is empty: give paths, arrays or annotations')
     sources: List[_Source] = []
-    for i, content in enumerate(inputs):
+    for i, content in enumerate(listed):
         where = f'input {i}'
         if isinstance(content, (str, os.PathLike)):
-            sources += _list_path(Path(content).expanduser(), where)
+            sources += _list_path(Path(os.path.expanduser(content)), where)
         elif isinstance(content, (np.ndarray, Tensor, Mapping)):
             sources.append(_Source(where, where, content))
         else:
@@ -253,10 +255,22 @@ def _list_path(path: Path, where: str) -> List[_Source]:
     return [_Source(f'{where} ({path})', str(path), path)]
 
 
+def _listed(content: Mapping[str, Any], where: str) -> List[Any]:
+    """The annotations of a data set, or the only one."""
+    found = content.get('annotations', [content])
+    if not isinstance(found, (list, tuple)) or not all(
+            isinstance(annotation, Mapping) for annotation in found):
+        raise InputError(f"{where}: its 'annotations' are no list of dicts")
+    return list(found)
+
+
 def _as_array(values: Any, where: str) -> np.ndarray:
     """The coordinates, of two to four axes."""
     if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
+        try:
+            values = values.detach().cpu().numpy()
+        except (TypeError, RuntimeError) as error:  # of bfloat16, or sparse
+            raise InputError(f'{where}: {error}') from None
     array = np.asarray(values)
     if array.dtype.kind not in 'fiu':
         raise InputError(f'{where}: its coordinates are no numbers, but '

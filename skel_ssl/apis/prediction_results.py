@@ -92,8 +92,8 @@ def _truth(result: Result, classes: Optional[Sequence[str]]) -> str:
     label = result.get('gt_label')
     if label is None:
         return ''
-    known = classes is not None and label < len(classes)
-    text = _named(label, classes[label] if known else None)
+    text = _named(
+        label, classes[label] if classes and label < len(classes) else None)
     return text if label == result['pred_label'] else f'[red]{text}[/]'
 
 

@@ -1,20 +1,22 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Pre-trained encoders for downstream models."""
 import os
-from typing import Dict, Optional, Union
+from typing import Dict, Mapping, Optional, Union
 
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from skel_ssl.registry import MODELS
+
+from .weights import read_weights
 
 # Where an encoder may be in a checkpoint, best first: the EMA teacher is what
 # Skeleton2vec evaluates.
 PREFIXES = ('target.teacher.module.', 'backbone.', '')
 
 
-def _under(state_dict: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
+def _under(state_dict: Mapping[str, Tensor],
+           prefix: str) -> Dict[str, Tensor]:
     return {
         k[len(prefix):]: v
         for k, v in state_dict.items() if k.startswith(prefix)
@@ -40,11 +42,10 @@ def load_pretrained(backbone: nn.Module,
         str: The prefix.
 
     Raises:
-        ValueError: If a weight is missing, left over or of another shape.
+        ValueError: If the file holds no weights, or one is missing, left
+            over or of another shape.
     """
-    loaded = CheckpointLoader.load_checkpoint(
-        os.fspath(checkpoint), map_location='cpu')
-    state_dict = loaded.get('state_dict', loaded)
+    state_dict, _ = read_weights(checkpoint)
     if prefix is None:
         prefix = next(p for p in PREFIXES if _under(state_dict, p))
     weights = _under(state_dict, prefix)

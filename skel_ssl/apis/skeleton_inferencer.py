@@ -230,7 +230,7 @@ class SkeletonInferencer(BaseInferencer):
                 else:
                     result = self.postprocess(
                         job, samples, topk, fps, window is not None)
-                    if save_vis:
+                    if folder is not None and save_vis:
                         self.visualize(job.clip, result, folder,
                                        len(results), save_vis)
                     results.append(result)

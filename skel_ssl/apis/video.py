@@ -45,7 +45,7 @@ def read_video(path: Path, layout: Optional[SkeletonLayout],
     try:
         mmpose = importlib.import_module('mmpose.apis')
     except ModuleNotFoundError as error:
-        if error.name.split('.')[0] != 'mmpose':
+        if str(error.name).split('.')[0] != 'mmpose':
             raise
         raise BadFileError(
             'poses in a video are found by MMPose, which is not installed: '

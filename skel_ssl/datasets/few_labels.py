@@ -61,7 +61,7 @@ def choose_few_labels(names: Sequence[str],
     }
     chosen: List[int] = []
     for members in by_class.values():
-        count = shots or max(1, round(ratio * len(members)))
+        count = shots or max(1, round((ratio or 0) * len(members)))
         chosen += sorted(members, key=digest.__getitem__)[:count]
     return sorted(chosen)
 

@@ -84,8 +84,9 @@ class SkeletonLayout:
 
     Raises:
         ValueError: If an argument is of the wrong type, an index is outside
-            the layout, the parts overlap or leave a joint out, or an edge
-            joins a joint to itself or is there twice.
+            the layout, the parts overlap or leave a joint out, an edge joins
+            a joint to itself or is there twice, or a joint is in
+            ``flip_pairs`` twice.
     """
     name: str
     joints: Tuple[str, ...]
@@ -95,7 +96,7 @@ class SkeletonLayout:
     flip_pairs: Tuple[Pair, ...] = ()
     spine: Optional[Pair] = None
     shoulders: Optional[Pair] = None
-    edges: Optional[Tuple[Pair, ...]] = None
+    edges: Tuple[Pair, ...] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -112,6 +113,7 @@ class SkeletonLayout:
         self._check_indices()
         self._check_parts()
         self._check_edges()
+        self._check_flip_pairs()
 
     def _check_indices(self) -> None:
         pairs = (*self.bones, *self.flip_pairs, *self.edges,
@@ -144,6 +146,14 @@ class SkeletonLayout:
                 raise ValueError(f'edge {edge} of layout {self.name!r} '
                                  f'{fault}; leave it out')
             known.add(frozenset(edge))
+
+    def _check_flip_pairs(self) -> None:
+        sides = [j for pair in self.flip_pairs for j in pair]
+        twice = sorted({j for j in sides if sides.count(j) > 1})
+        if twice:
+            raise ValueError(
+                f'joint(s) {twice} of layout {self.name!r} are in flip_pairs '
+                'more than once: a joint changes places with one other')
 
     @property
     def num_joints(self) -> int:
@@ -270,7 +280,7 @@ def get_layout(layout: LayoutLike) -> SkeletonLayout:
         return _make_layout(layout, 'layout dict')
     if isinstance(layout, os.PathLike) or str(layout).endswith('.json'):
         return _read_layout(Path(layout))
-    if layout not in LAYOUTS:
+    if not isinstance(layout, str) or layout not in LAYOUTS:
         raise ValueError(
             f'there is no layout {layout!r}; presets are {sorted(LAYOUTS)}, '
             'or give a dict with the arguments of SkeletonLayout, or the '
@@ -286,7 +296,7 @@ def _read_layout(path: Path) -> SkeletonLayout:
             f'{str(path.absolute())!r}')
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:  # of the encoding, too
+    except (ValueError, RecursionError) as error:  # of the encoding, too
         raise ValueError(f'{source} is not JSON: {error}') from error
     if not isinstance(content, dict):
         raise ValueError(

@@ -35,6 +35,7 @@ import numpy as np
 
 from .checks import Fault, clip_fault, clip_name
 from .pickle_io import load_annotations
+from .ragged_checks import entry_fault, record_fault
 
 SUFFIX = '.store'
 RECORD = 'store.json'
@@ -180,8 +181,20 @@ class RaggedStore:
             dict: See :func:`load_annotations`. Each annotation has
             ``in_store`` in place of ``keypoint`` and ``keypoint_score``:
             what :meth:`read` takes.
+
+        Raises:
+            ValueError: If a clip has no place in the arrays.
         """
-        return load_annotations(os.path.join(self.path, INDEX))
+        data = load_annotations(os.path.join(self.path, INDEX))
+        files, coordinates = self.record['files'], self.record['body'][1]
+        for x in data['annotations']:
+            fault = entry_fault(x.get(IN_STORE), files, coordinates, STORED,
+                                COPY)
+            if fault is not None:
+                raise ValueError(
+                    f'the store {self.path!r} is damaged: clip '
+                    f'{clip_name(x)!r} of {INDEX!r} {fault}. {_AGAIN}')
+        return data
 
     def find_faults(self,
                     annotations: Iterable[Mapping[str, Any]],
@@ -320,7 +333,7 @@ _AGAIN = ('Copy it again as a whole, or make it again with '
 def _parse_record(text: bytes, path: str) -> Dict[str, Any]:
     try:
         record = json.loads(text)
-    except ValueError as error:  # of the encoding, too
+    except (ValueError, RecursionError) as error:  # of the encoding, too
         raise ValueError(f'{RECORD!r} of the store {path!r} is damaged: '
                          f'{error}. {_AGAIN}') from None
     if not isinstance(record, dict) or record.get('kind') != KIND:
@@ -332,6 +345,10 @@ def _parse_record(text: bytes, path: str) -> Dict[str, Any]:
             f"the store {path!r} has format {record.get('format')!r}, this "
             f'version of skel_ssl reads format {FORMAT}. Make it again with '
             'tools/data/make_store.py')
+    fault = record_fault(record, INDEX, HEADER_BYTES)
+    if fault is not None:
+        raise ValueError(f'{RECORD!r} of the store {path!r} is damaged: '
+                         f'{fault}. {_AGAIN}')
     return record
 
 

@@ -30,7 +30,7 @@ class SeededIndex(int):
         index.seed = seed
         return index
 
-    def __getnewargs__(self) -> Tuple[int, int]:
+    def __getnewargs__(self) -> Tuple[int, int]:  # type: ignore[override]
         return int(self), self.seed
 
     def __repr__(self) -> str:

@@ -1,10 +1,12 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 import difflib
 import logging
+from contextlib import contextmanager
 from typing import (
     Any,
     Callable,
     Dict,
+    Iterator,
     List,
     Mapping,
     Optional,
@@ -12,6 +14,7 @@ from typing import (
     Union,
 )
 
+import torch
 from mmaction.datasets import PoseDataset
 from mmengine.logging import print_log
 
@@ -24,9 +27,14 @@ from .pickle_io import load_annotations
 from .ragged_store import IN_STORE, RaggedStore, is_store
 from .ragged_store import shows_nobody as stores_nobody
 from .seeded_sampler import SeededIndex, isolated_random
+from .subjects import subject_of
 from .transforms.base import DONE_OFFLINE, PoseTransform
 
 _NUM_SHOWN = 5
+
+
+class ClipError(ValueError):
+    """A clip passed the checks of the file, and yet gives no sample."""
 
 
 @DATASETS.register_module()
@@ -71,14 +79,18 @@ class SkeletonDataset(PoseDataset):
             names is put on the log and into ``metainfo['few_labels']``, and
             thus into checkpoints; give one as ``sha256`` and another choice
             is an error.
+        subjects (list[str], optional): Keep only the clips of these
+            performers, see :func:`subject_of`: for a validation on people
+            that were not trained on, within a training split.
         **kwargs: See ``PoseDataset`` and MMEngine's ``BaseDataset``.
 
     Raises:
         FileNotFoundError: See :func:`load_annotations`.
         ValueError: If the file cannot be read, has no such split, or holds
             clips that cannot be used; if nothing is left, or every
-            ``keypoint_score`` is 0; if an argument is out of range; if the
-            pipeline does not begin with what was done to a store.
+            ``keypoint_score`` is 0; if an argument is out of range; if a
+            subject has no clip; if the pipeline does not begin with what was
+            done to a store.
     """
 
     def __init__(self,
@@ -90,6 +102,7 @@ class SkeletonDataset(PoseDataset):
                  invalid: str = 'error',
                  require_label: bool = False,
                  few_labels: Optional[dict] = None,
+                 subjects: Optional[Sequence[str]] = None,
                  **kwargs) -> None:
         if invalid not in ('error', 'drop'):
             raise ValueError(
@@ -106,6 +119,7 @@ class SkeletonDataset(PoseDataset):
         self.invalid = invalid
         self.require_label = require_label or few_labels is not None
         self.few_labels = few_labels
+        self.subjects = subjects
         self._store: Optional[RaggedStore] = None
         super().__init__(ann_file, pipeline, split=split, **kwargs)
 
@@ -136,7 +150,7 @@ class SkeletonDataset(PoseDataset):
                 faults += _names_without_clip(data, name)
         faults += find(
             infos,
-            num_joints=self.layout and self.layout.num_joints,
+            num_joints=self.layout.num_joints if self.layout else None,
             max_persons=self.max_persons,
             require_label=self.require_label)
         if faults:
@@ -147,6 +161,8 @@ class SkeletonDataset(PoseDataset):
             raise ValueError(
                 f'no clip is left of {self.ann_file!r} with '
                 f'split={self.split!r}, {len(faults)} were left out')
+        if self.subjects is not None:
+            infos = self._keep_subjects(infos, self.subjects)
         self._look_at_scores(infos)
         if self.few_labels is not None:
             infos = self._keep_few(infos, **self.few_labels)
@@ -186,6 +202,18 @@ class SkeletonDataset(PoseDataset):
             f'{fault}: {", ".join(unseen[:_NUM_SHOWN])}{more}',
             logger='current',
             level=logging.WARNING)
+
+    def _keep_subjects(self, infos: List[Dict[str, Any]],
+                       subjects: Sequence[str]) -> List[Dict[str, Any]]:
+        found = [subject_of(x) for x in infos]
+        absent = sorted(set(subjects) - set(found))
+        if absent or not subjects:
+            known = sorted({x for x in found if x is not None})
+            raise ValueError(
+                f'subjects={list(subjects)!r}: {self.ann_file!r} '
+                f'(split={self.split!r}) has no clip of '
+                f'{absent or "nobody"}; it has {known}')
+        return [x for x, name in zip(infos, found) if name in subjects]
 
     def _keep_few(self,
                   infos: List[Dict[str, Any]],
@@ -264,12 +292,58 @@ class SkeletonDataset(PoseDataset):
 
         Returns:
             dict: What the pipeline made of the clip.
+
+        Raises:
+            ClipError: If a transform fails, or ``inputs`` is not finite.
         """
         seed = idx.seed if isinstance(idx, SeededIndex) else None
         if seed is None and not self.test_mode:
             return super().__getitem__(idx)
         with isolated_random(seed):
             return super().__getitem__(int(idx))
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline; whatever goes wrong names the clip."""
+        with self.naming_the_clip(idx):
+            sample = super().prepare_data(idx)
+            if isinstance(sample, dict) and 'inputs' in sample:
+                check_finite(sample['inputs'])
+        return sample
+
+    @contextmanager
+    def naming_the_clip(self, idx: int) -> Iterator[None]:
+        """Turn an error inside into a :class:`ClipError`.
+
+        Args:
+            idx (int): Index of the clip that is being worked on.
+        """
+        try:
+            yield
+        except Exception as error:
+            name = clip_name(super().get_data_info(idx))
+            said = str(error)
+            if not isinstance(error, ValueError):
+                said = f'{type(error).__name__}: {said}'
+            raise ClipError(
+                f'clip {name!r} (number {int(idx)}, split={self.split!r}) of '
+                f'{self.ann_file!r} gives no sample: {said}. If others do, '
+                'this clip is damaged: mend it, or take it out of its split'
+            ) from error
+
+
+def check_finite(values: Any) -> None:
+    """Raise ValueError if values of a sample are NaN or infinite.
+
+    Args:
+        values (Tensor | array): What the pipeline made, of any shape.
+    """
+    values = torch.as_tensor(values)
+    if torch.isfinite(values.sum()):  # ten times faster than to look at each
+        return
+    bad = ~torch.isfinite(values)
+    if bad.any():
+        raise ValueError(f'{int(bad.sum())} of {bad.numel()} values came out '
+                         'of the pipeline as NaN or infinite')
 
 
 def _clips_of(data: Mapping[str, Any], split: str) -> List[Dict[str, Any]]:

@@ -94,7 +94,8 @@ class TestAgainstTheEvaluation:
             cfg, checkpoint, device='cpu', cfg_options=TINY_PROBE)
         datasets = evaluation_datasets(cfg)
         for split, part in (('train', 'train'), ('val', 'test')):
-            known = evaluate(datasets[part], extract.backbone, ['mean'])['mean']
+            known = evaluate(datasets[part], extract.backbone, ['mean'])
+            known = known['mean']
             found = extract.extract_split(split)
             np.testing.assert_allclose(
                 found.features, known.features, atol=1e-5)

@@ -12,6 +12,7 @@ from mmengine.dataset import ConcatDataset, RepeatDataset
 
 from skel_ssl.datasets import SeededIndex, SkeletonDataset
 from skel_ssl.datasets.checks import clip_fault, find_faults
+from skel_ssl.datasets.skeleton_dataset import ClipError
 from skel_ssl.registry import DATASETS
 
 DATA = Path(__file__).resolve().parents[2] / '..' / 'shared' / 'data'
@@ -161,6 +162,19 @@ def test_unknown_split(write, split, said):
     ann_file = write(xsub_train=['a'], xsub_val=['b'])
     with pytest.raises(ValueError, match=said):
         SkeletonDataset(ann_file, [], split=split)
+
+
+def test_clips_of_some_subjects(write):
+    clips = [make_clip(f'a01_s{i % 3 + 1:02}_e0{i}_v01') for i in range(6)]
+    clips.append(make_clip('own', subject='Ada'))
+    path = write(clips)
+    kept = names(SkeletonDataset(path, [], subjects=['s02', 'Ada']))
+    assert kept == ['a01_s02_e01_v01', 'a01_s02_e04_v01', 'own']
+    with pytest.raises(
+            ValueError, match=r"no clip of \['s04'\].*'Ada', 's01', 's02'"):
+        SkeletonDataset(path, [], subjects=['s01', 's04'])
+    with pytest.raises(ValueError, match='no clip of nobody'):
+        SkeletonDataset(path, [], subjects=[])
 
 
 def test_relative_file_is_looked_for_under_data_root(write, monkeypatch):
@@ -359,9 +373,52 @@ def test_generators_are_put_back_after_an_error(write, test_mode, index):
     seed_everything()
     expected = draw(None)
     seed_everything()
-    with pytest.raises(RuntimeError, match='in the pipeline'):
+    with pytest.raises(ClipError, match='in the pipeline'):
         dataset[index]
     assert draw(None) == expected
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_an_error_in_the_pipeline_names_the_clip(write, test_mode):
+
+    def fail_at_d(results):
+        if results['frame_dir'] == 'd':
+            raise IndexError('frame 9')
+        return results
+
+    path = write()
+    dataset = SkeletonDataset(path, [fail_at_d], 'train', test_mode=test_mode)
+    for i, name in enumerate('abdf'):
+        if name != 'd':
+            assert dataset[i]['frame_dir'] == name
+    with pytest.raises(ClipError) as error:
+        dataset[2]
+    for part in ("clip 'd'", 'number 2', "split='train'", path,
+                 'IndexError: frame 9'):
+        assert part in str(error.value), part
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_not_finite_names_the_clip(write, value):
+
+    def spoil(results):
+        inputs = torch.ones(2, 3)
+        if results['frame_dir'] == 'b':
+            inputs[1, 2] = value
+        return dict(inputs=inputs)
+
+    dataset = SkeletonDataset(write(), [spoil])
+    assert dataset[0]['inputs'].sum() == 6
+    with pytest.raises(ClipError, match="clip 'b' .* 1 of 6 values came out"):
+        dataset[1]
+
+
+def test_large_sums_are_no_fault(write):
+    """The sum overflows, the values do not."""
+    most = torch.full((4, ), torch.finfo(torch.float32).max)
+    dataset = SkeletonDataset(write(), [lambda results: dict(inputs=most)])
+    assert not torch.isfinite(most.sum())
+    assert dataset[0]['inputs'] is not None
 
 
 def test_seeds_pass_through_mmengines_wrappers(write):

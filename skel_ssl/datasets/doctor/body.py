@@ -86,9 +86,9 @@ def get_body(annotations: Sequence[Mapping[str, Any]],
     if guessed:
         layout = next((x for x in LAYOUTS.values() if x.num_joints == joints),
                       None)
-    fits = layout is not None and layout.num_joints == joints
-    if fits:
-        names = layout.joints
+    edges: Sequence[Tuple[int, int]] = ()
+    if layout is not None and layout.num_joints == joints:
+        names, edges = layout.joints, layout.edges
     elif len(names) != joints:
         names = ()
     return Body(
@@ -96,7 +96,7 @@ def get_body(annotations: Sequence[Mapping[str, Any]],
         coordinates=coordinates,
         layout=layout,
         guessed=guessed,
-        bones=np.array(layout.edges if fits else (), int).reshape(-1, 2),
+        bones=np.array(edges, int).reshape(-1, 2),
         head=_named(names, 'head', 'nose'),
         feet=_named(names, 'foot', 'ankle'),
         size=_body_size(annotations, (joints, coordinates)))

@@ -3,7 +3,7 @@
 import operator
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -156,9 +156,11 @@ def _place(annotation: Mapping[str, Any], keys: Tuple[str, ...],
     match = pattern.search(name)
     given = [annotation[key] for key in keys
              if annotation.get(key) is not None]
-    if not given and match is None:
+    if given:
+        return str(given[0]).lstrip('0')
+    if match is None:
         return None
-    return str(given[0] if given else match[match.lastindex]).lstrip('0')
+    return match.group(match.lastindex or 0).lstrip('0')
 
 
 def _short(value: Any) -> str:
@@ -166,7 +168,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f'{text[:37]}...'
 
 
-def group_by_code(clips: List[Clip]) -> Dict[str, List[Tuple[Clip, str]]]:
+def group_by_code(clips: Sequence[Clip]) -> Dict[str, List[Tuple[Clip, str]]]:
     """The clips with each fault, and its text, in the order of the file."""
     groups: Dict[str, List[Tuple[Clip, str]]] = {}
     for clip in clips:

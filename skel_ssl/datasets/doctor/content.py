@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Findings about clips one by one: use, persons, time, bodies."""
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -14,9 +14,9 @@ _OTHER_SIZE = 8.  # times, or a part of, the usual size of a body
 _UPRIGHT = .8  # share of the poses that must agree on another up axis
 _MANY_TURNED = .01  # share of the clips from which on it is a fault
 
-Say = Callable[[Measures], Optional[str]]
+Say = Callable[[Measures], Union[str, int, None]]
 
-# What to say about a clip, or None where there is nothing to say.
+# What to say about a clip; None, 0 or False: nothing.
 _CHECKS: Tuple[Tuple[str, Say], ...] = (
     ('absent-person', lambda m: m.absent and f'{m.absent} of {m.slots} slots'),
     ('copied-person', lambda m: m.copies and f'{m.copies} of {m.slots} slots'),
@@ -33,6 +33,11 @@ _CHECKS: Tuple[Tuple[str, Say], ...] = (
 )
 
 
+def _measures(clip: Clip) -> Measures:
+    assert clip.measures is not None, f'{clip.name} cannot be used'
+    return clip.measures
+
+
 def find_unusable(clips: Sequence[Clip]) -> List[Finding]:
     """What makes clips unusable, or must be mended."""
     return [
@@ -47,10 +52,12 @@ def find_oddities(clips: Sequence[Clip]) -> List[Finding]:
     findings = []
     measured = [clip for clip in clips if clip.measures is not None]
     for code, say in _CHECKS:
-        said = [(clip, say(clip.measures)) for clip in measured]
-        said = [(clip, text) for clip, text in said if text]
-        if said:
-            findings.append(_about(code, *zip(*said)))
+        said = [(clip, say(_measures(clip))) for clip in measured]
+        told = [(clip, str(text)) for clip, text in said if text]
+        if told:
+            findings.append(
+                _about(code, [clip for clip, _ in told],
+                       [text for _, text in told]))
     unseen = [clip for clip in measured if clip.unseen]
     if unseen:
         findings.append(_about('unseen', unseen))
@@ -100,14 +107,14 @@ def _other_sizes(clips: Sequence[Clip], body: Body) -> List[Finding]:
     if body.coordinates == 2:  # a body fills as much of a picture as it likes
         return []
     odd = [clip for clip in clips
-           if not body.size / _OTHER_SIZE <= clip.measures.span <= body.size *
-           _OTHER_SIZE]
+           if not body.size / _OTHER_SIZE <= _measures(clip).span <=
+           body.size * _OTHER_SIZE]
     if not odd:
         return []
     return [
         _about(
             'mixed-units', odd,
-            [f'a body is {clip.measures.span:.3g} long, {body.size:.3g} '
+            [f'a body is {_measures(clip).span:.3g} long, {body.size:.3g} '
              'elsewhere' for clip in odd])
     ]
 
@@ -117,17 +124,16 @@ def _other_up_axes(clips: Sequence[Clip]) -> List[Finding]:
     if main is None:
         return []
     # one upright pose is enough: people fall, lie and bend down
-    odd = [
-        clip for clip in clips
-        if clip.measures.up.any() and not clip.measures.up[main]
-        and clip.measures.up.max() >= _UPRIGHT * clip.measures.up.sum()
-    ]
+    votes = [(clip, _measures(clip).up) for clip in clips]
+    turned = [(clip, up) for clip, up in votes if up.any() and not up[main]
+              and up.max() >= _UPRIGHT * up.sum()]
+    odd = [clip for clip, _ in turned]
     if not odd:
         return []
     finding = _about(
         'mixed-up-axis', odd, [
-            f'{direction_name(clip.measures.up.argmax())} is up, '
-            f'{direction_name(main)} elsewhere' for clip in odd
+            f'{direction_name(up.argmax())} is up, '
+            f'{direction_name(main)} elsewhere' for _, up in turned
         ])
     if len(odd) >= _MANY_TURNED * len(clips):
         finding.severity = FAULT
@@ -143,7 +149,7 @@ def _about(code: str, clips: Sequence[Clip],
 
 def find_names(clips: Sequence[Clip]) -> List[Finding]:
     """Names that several clips have."""
-    times = {}
+    times: Dict[str, int] = {}
     for clip in clips:
         times[clip.name] = times.get(clip.name, 0) + 1
     twice = [name for name, number in times.items() if number > 1]

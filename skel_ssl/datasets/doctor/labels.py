@@ -58,19 +58,19 @@ def find_label_faults(clips: Sequence[Clip],
                 [f'label {clip.label_text}' for clip in invalid]))
     if not labelled:
         return findings
-    largest = max(clip.label for clip in labelled)
-    beyond = [] if classes is None else [
-        clip for clip in labelled if clip.label >= len(classes)]
+    used = {clip.label for clip in labelled if clip.label is not None}
+    num_names = len(classes or ())
+    beyond = [clip for clip in labelled
+              if classes is not None and clip.label not in range(num_names)]
     if beyond:
         findings.append(
             Finding(
                 'label-beyond-classes',
-                f"'classes' names {len(classes)} classes (0 to "
-                f"{len(classes) - 1}), {count(len(beyond), 'clip')} have "
+                f"'classes' names {num_names} classes (0 to "
+                f"{num_names - 1}), {count(len(beyond), 'clip')} have "
                 'larger labels', [clip.name for clip in beyond],
                 [f'label {clip.label}' for clip in beyond]))
-    used = {clip.label for clip in labelled}
-    num_classes = max(largest + 1, len(classes or ()))
+    num_classes = max(max(used) + 1, num_names)
     gaps = num_classes - len(used)
     if gaps:
         first = islice((i for i in naturals() if i not in used),

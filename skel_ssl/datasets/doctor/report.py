@@ -2,7 +2,7 @@
 """The report for the console."""
 from typing import Any, Dict, List
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
@@ -89,7 +89,9 @@ def _facts(summary: Dict[str, Any]) -> str:
 
 def _about_code(code: str, severity: str, findings: List[Finding],
                 verbose: bool) -> Group:
-    lines = [Text(f'{severity} ', _STYLES[severity]).append(code, 'bold')]
+    lines: List[RenderableType] = [
+        Text(f'{severity} ', _STYLES[severity]).append(code, 'bold')
+    ]
     for finding in findings:
         place = f'{finding.place}: ' if finding.place else ''
         lines.append(Padding(Text(place + finding.message), (0, 0, 0, 4)))

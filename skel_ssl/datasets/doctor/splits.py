@@ -139,5 +139,6 @@ def find_protocols(
 def clean_name(split: str) -> str:
     """Name of a split without leaks: 'xview_clean_val' for 'xview_val'."""
     match = _PART.fullmatch(split)
+    assert match is not None, 'a protocol is made of names that match'
     stem = f'{match["stem"]}_' if match['stem'] else ''
     return f'{stem}clean_{match["part"]}{match["number"]}'

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, get_worker_info
 from skel_ssl.registry import DATASETS
 
 from ..seeded_sampler import SeededIndex
-from ..skeleton_dataset import SkeletonDataset
+from ..skeleton_dataset import SkeletonDataset, check_finite
 from .frames import RaggedPersons
 from .pipeline import BatchPipeline
 
@@ -93,7 +93,7 @@ class PersonDataset(Dataset):
             console=console,
             transient=True,
             disable=not (is_main_process() and console.is_terminal))
-        read = (self.pipeline.prepare(clips.get_data_info(i)) for i in places)
+        read = (self._read(clips, i) for i in places)
         self.persons = RaggedPersons.read(read).to(self.device)
         self._metainfo = clips.metainfo
         self._clips = None
@@ -110,6 +110,12 @@ class PersonDataset(Dataset):
                 f'{get_world_size()} ranks) do not fill a batch of '
                 f'{self.batch_size}: set train_dataloader.batch_size to '
                 f'{share} or less')
+
+    def _read(self, clips: SkeletonDataset, idx: int) -> Dict[str, Any]:
+        with clips.naming_the_clip(idx):
+            clip = self.pipeline.prepare(clips.get_data_info(idx))
+            check_finite(clip['keypoint'])
+        return clip
 
     def __len__(self) -> int:
         self.full_init()

@@ -4,11 +4,14 @@
 Persons are ``(P, T, V, C)`` float32. See
 :mod:`skel_ssl.datasets.transforms.geometry` for one clip.
 """
+from typing import Union
+
 import torch
 from torch import Tensor
 
 
-def between(low: Tensor, high: Tensor, uniform: Tensor) -> Tensor:
+def between(low: Union[float, Tensor], high: Union[float, Tensor],
+            uniform: Tensor) -> Tensor:
     """Numbers in [0, 1) brought to ``[low, high)``, float64."""
     return low + (high - low) * uniform.double()
 

@@ -54,7 +54,7 @@ class BatchPipeline:
         while (rest and isinstance(rest[0], PoseTransform)
                and rest[0].offline_settings() is not None):
             self.offline.append(rest.pop(0))
-        self.sampler: Optional[PoseTransform] = None
+        self.sampler: Any = None  # a PoseTransform
         self.mask: Optional[Any] = None
         self.num_persons: Optional[int] = None
         self._values: List[Tuple[str, PoseTransform]] = []

@@ -38,7 +38,7 @@ class FramePlan(NamedTuple):
         """
         rows = frames.flatten(1)
         start = start[:, None]
-        if self.after is None:
+        if self.after is None or self.weight is None:
             made = embedding(start + self.before, rows)
         else:
             # Each made frame is a weighted sum of two: so they are read and

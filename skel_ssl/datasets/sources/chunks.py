@@ -138,10 +138,11 @@ def _make_part(convert: Callable[[Path], Dict[str, Any]],
 def _distribute(make: Callable, tasks: List, workers: int) -> Iterator:
     # Not a fork of this process, which would copy the locks of its threads.
     if 'forkserver' in multiprocessing.get_all_start_methods():
-        context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload([__name__])  # workers share its memory
+        method = 'forkserver'
+        multiprocessing.set_forkserver_preload([__name__])  # shared memory
     else:
-        context = multiprocessing.get_context('spawn')
+        method = 'spawn'
+    context = multiprocessing.get_context(method)
     pool = ProcessPoolExecutor(
         workers, mp_context=context, initializer=_follow_parent)
     try:
@@ -159,7 +160,9 @@ def _follow_parent() -> None:
     """Let a worker end if its parent is killed; it would wait for ever."""
 
     def watch() -> None:
-        multiprocessing.parent_process().join()
+        parent = multiprocessing.parent_process()
+        assert parent is not None, 'this runs in a worker'
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

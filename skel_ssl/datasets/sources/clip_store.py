@@ -17,7 +17,7 @@ class ClipStore:
     """
 
     def __init__(self, folder: Union[str, os.PathLike]) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)
+        self._file = tempfile.TemporaryFile(dir=os.fspath(folder))
         self._count = 0
 
     def append(self, annotation: Dict[str, Any]) -> None:

@@ -8,11 +8,23 @@ gigabytes: they are read and written clip by clip.
 """
 import os
 import zipfile
-import zlib
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import (
+    IO,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
+
+from .errors import BadFileError
+from .npy import read_header, read_member
 
 # Of the file, and of the pickle.
 PARTS = (('train', 'train'), ('test', 'val'))
@@ -34,24 +46,34 @@ def read_clips(path: Path, num_joints: int) -> Iterator[Dict[str, Any]]:
         float32.
 
     Raises:
-        ValueError: If the file is something else.
+        BadFileError: If the file is something else.
+        OSError: If it cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for part, _ in PARTS:
-                yield from _read_part(archive, part, path, num_joints)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(
-            f'{path} is not an .npz file, or damaged ({error}): fetch or make '
-            'it again') from None
+    with path.open('rb') as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                for part, _ in PARTS:
+                    yield from _read_part(archive, part, path, num_joints)
+        except BadFileError:
+            raise
+        except Exception as error:  # a damaged one raises nearly anything
+            raise BadFileError(
+                f'{path} is not an .npz file, or damaged '
+                f'({type(error).__name__}: {error}): fetch or make it again'
+            ) from None
 
 
 def _read_part(archive: zipfile.ZipFile, part: str, path: Path,
                num_joints: int) -> Iterator[Dict[str, Any]]:
     what = f'x_{part} of {path}'
     labels = _read_labels(archive, f'y_{part}', path)
-    with _member(archive, f'x_{part}', path) as file:
-        shape, dtype = _header(file, what)
+    member = _member(archive, f'x_{part}', path)
+    with archive.open(member) as file:
+        shape, fortran, dtype = _in(what, read_header, file, member.file_size)
+        if fortran or dtype.kind != 'f':
+            raise BadFileError(
+                f'{what} is of type {dtype}{", in Fortran order" * fortran}: '
+                'it must hold floating-point numbers in C order')
         _check_shape(shape, len(labels), num_joints, what)
         for i, label in enumerate(labels):
             rows = _read_rows(file, shape[1:], dtype)
@@ -63,51 +85,49 @@ def _read_part(archive: zipfile.ZipFile, part: str, path: Path,
                 keypoint=keypoint)
 
 
-def _member(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
-    names = [Path(member).stem for member in archive.namelist()]
-    if name not in names:
-        raise ValueError(
-            f'{path} has no {name}, only {names}: it must have x_train, '
-            'y_train, x_test and y_test')
-    return archive.open(f'{name}.npy')
+def _in(what: str, read: Callable, *args: Any) -> Any:
+    """Read something, and begin an error with what it is."""
+    try:
+        return read(*args)
+    except BadFileError as error:
+        raise BadFileError(f'{what}: {error}') from None
 
 
-def _header(file: IO[bytes], what: str) -> Tuple[Tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    read = (np.lib.format.read_array_header_1_0 if version == (1, 0) else
-            np.lib.format.read_array_header_2_0)
-    shape, fortran, dtype = read(file)
-    if fortran or dtype.kind != 'f':
-        raise ValueError(
-            f'{what} is of type {dtype}{", in Fortran order" * fortran}: it '
-            'must hold floating-point numbers in C order')
-    return shape, dtype
+def _member(archive: zipfile.ZipFile, name: str,
+            path: Path) -> zipfile.ZipInfo:
+    names = archive.namelist()
+    if f'{name}.npy' not in names:
+        raise BadFileError(
+            f'{path} has no {name}, only {[Path(x).stem for x in names]}: it '
+            'must have x_train, y_train, x_test and y_test')
+    return archive.getinfo(f'{name}.npy')
 
 
 def _check_shape(shape: Tuple[int, ...], num_labels: int, num_joints: int,
                  what: str) -> None:
-    if len(shape) != 3 or shape[2] % (num_joints * 3) or not shape[2]:
-        raise ValueError(
+    if len(shape) != 3 or shape[2] % (num_joints * 3) or 0 in shape[1:]:
+        raise BadFileError(
             f'{what} has shape {shape}, not (clips, frames, persons * '
             f'{num_joints} joints * 3): is --layout right?')
     if shape[0] != num_labels:
-        raise ValueError(
+        raise BadFileError(
             f'{what} has {shape[0]} clips, but there are {num_labels} labels')
 
 
 def _read_labels(archive: zipfile.ZipFile, name: str,
                  path: Path) -> np.ndarray:
     """The classes, (N, ), of one-hot rows or of classes."""
-    with _member(archive, name, path) as file:
-        labels = np.lib.format.read_array(file, allow_pickle=False)
-    if labels.ndim == 2 and np.isin(labels, (0, 1)).all() and (
-            labels.sum(1) == 1).all():
+    what = f'{name} of {path}'
+    labels = _in(what, read_member, archive,
+                 _member(archive, name, path).filename)
+    if labels.dtype.kind in 'biuf' and labels.ndim == 2 and labels.size and (
+            np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()):
         return labels.argmax(1)
-    if labels.ndim == 1 and labels.dtype.kind in 'iu':
+    if labels.dtype.kind in 'iu' and labels.ndim == 1 and (labels >= 0).all():
         return labels
-    raise ValueError(
-        f'{name} of {path} has shape {labels.shape} and type {labels.dtype}: '
-        'it must be one-hot, (clips, classes), or hold whole numbers')
+    raise BadFileError(
+        f'{what} has shape {labels.shape} and type {labels.dtype}: it must be '
+        'one-hot, (clips, classes), or hold whole numbers from 0 on')
 
 
 def _read_rows(file: IO[bytes], shape: Sequence[int],
@@ -124,7 +144,8 @@ def _trim(rows: np.ndarray, num_joints: int) -> np.ndarray:
     seen = np.flatnonzero(rows.any(1))
     num_frames = 1 + seen[-1] if len(seen) else 1
     keypoint = rows[:num_frames].reshape(num_frames, -1, num_joints, 3)
-    keypoint = keypoint.swapaxes(0, 1).astype(np.float32)
+    with np.errstate(over='ignore'):  # whoever reads infinity refuses it
+        keypoint = keypoint.swapaxes(0, 1).astype(np.float32)
     present = keypoint.any((1, 2, 3))
     return np.ascontiguousarray(
         keypoint[present] if present.any() else keypoint[:1])

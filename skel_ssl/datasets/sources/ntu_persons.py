@@ -22,6 +22,8 @@ _SPINE_MID = 1
 _MAX_NOISE_FRAMES = 11
 _MAX_WIDTH = 0.8  # of the height
 _MAX_BAD_SHARE = 0.69754
+# Metres; the sensor sees 8. Squares of much more are beyond float32.
+_FARTHEST = 1e6
 
 
 def select_persons(bodies: Bodies) -> np.ndarray:
@@ -40,8 +42,9 @@ def select_persons(bodies: Bodies) -> np.ndarray:
         of frames of the file.
 
     Raises:
-        BadFileError: If every coordinate is zero.
+        BadFileError: If every coordinate is zero, or one is beyond 1e6 m.
     """
+    _check_distances(bodies)
     slots = np.zeros((_NUM_SLOTS, bodies.num_frames, NUM_JOINTS, 3))
     used = bodies.slot < _NUM_SLOTS
     slots[bodies.slot[used], bodies.frame[used]] = bodies.joints[used]
@@ -49,6 +52,15 @@ def select_persons(bodies: Bodies) -> np.ndarray:
     # Of equals the later one comes first, as it does in MMAction2.
     order = np.argsort(spread, kind='stable')[::-1][:NUM_PERSONS]
     return _present(slots[order].astype(np.float32))
+
+
+def _check_distances(bodies: Bodies) -> None:
+    far = np.argwhere(np.abs(bodies.joints) > _FARTHEST)
+    if len(far):
+        body, joint, axis = at = tuple(far[0])
+        raise BadFileError(
+            f'{"xyz"[axis]} of joint {joint} in frame {bodies.frame[body]} '
+            f'(from 0) is {bodies.joints[at]:g}: these are no metres')
 
 
 def _spread(slot: np.ndarray) -> float:
@@ -100,8 +112,9 @@ def denoise_persons(bodies: Bodies, repeat_single: bool = False) -> np.ndarray:
         np.ndarray: Shape (M, T, 25, 3), float32, M one or two.
 
     Raises:
-        BadFileError: If nothing is left.
+        BadFileError: If nothing is left, or a coordinate is beyond 1e6 m.
     """
+    _check_distances(bodies)
     _, frame = np.unique(bodies.frame, return_inverse=True)
     tracks = []
     for i in range(len(bodies.ids)):

@@ -126,8 +126,9 @@ class _Reader:
         if not places:
             raise BadFileError(
                 f'there are 0 bodies in all {self.num_frames} frames')
-        columns = np.array(places, dtype=np.int64).T
-        return Bodies(self.num_frames, list(tracks), *columns, self._joints())
+        frame, slot, track = np.array(places, dtype=np.int64).T
+        return Bodies(self.num_frames, list(tracks), frame, slot, track,
+                      self._joints())
 
     def _body(self) -> int:
         """Step over a body in a frame; its bodyID."""

@@ -76,8 +76,9 @@ def _read_joints(path: Path) -> np.ndarray:
     """The joints in all frames, (T, 20, 3)."""
     try:
         content = json.loads(path.read_bytes())
-        joints = np.array(content['skeletons'], np.float32)
-    except (KeyError, TypeError, ValueError) as error:
+        joints = np.array(content['skeletons'], np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError,
+            RecursionError) as error:
         raise BadFileError(
             'it is not JSON with the joints of each frame as "skeletons" '
             f'({type(error).__name__}: {error})') from None
@@ -89,7 +90,8 @@ def _read_joints(path: Path) -> np.ndarray:
         raise BadFileError(
             f'it says that it is {content["file_name"]!r}: it was renamed, '
             'or overwritten with another one')
-    return joints
+    with np.errstate(over='ignore'):  # whoever reads infinity refuses it
+        return joints.astype(np.float32)
 
 
 def make_splits(clips: Iterable[Dict[str, Any]]) -> Dict[str, List[str]]:

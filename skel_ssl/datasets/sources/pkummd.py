@@ -67,7 +67,8 @@ def read_frames(path: Path) -> np.ndarray:
     Raises:
         BadFileError: With the line at fault.
     """
-    rows = [line.split() for line in path.read_bytes().splitlines()]
+    text = path.read_bytes().replace(b'_', b'?')  # float() passes over _
+    rows = [line.split() for line in text.splitlines()]
     while rows and not rows[-1]:
         rows.pop()
     for i, row in enumerate(rows, 1):
@@ -78,10 +79,11 @@ def read_frames(path: Path) -> np.ndarray:
     if not rows:
         raise BadFileError('it is empty')
     try:
-        values = np.fromiter(map(float, chain.from_iterable(rows)), np.float32)
+        values = np.fromiter(map(float, chain.from_iterable(rows)), float)
     except ValueError:
         raise _not_a_number(rows) from None
-    frames = values.reshape(-1, _NUM_VALUES)
+    with np.errstate(over='ignore'):  # infinity is found below
+        frames = values.reshape(-1, _NUM_VALUES).astype(np.float32)
     strange = np.argwhere(~np.isfinite(frames))
     if len(strange):
         row, place = strange[0]
@@ -178,7 +180,7 @@ def read_training_videos(path: Path) -> Set[str]:
     Raises:
         ValueError: If there is no such list.
     """
-    lines = path.read_text().splitlines()
+    lines = path.read_text('utf-8', errors='replace').splitlines()
     names = {name.strip() for name in ''.join(lines[1:2]).split(',')} - {''}
     wrong = sorted(x for x in names if _VIDEO.fullmatch(x) is None)
     if wrong or not names:

@@ -29,8 +29,12 @@ def read_labels(path: Path) -> Dict[str, Row]:
     Raises:
         ValueError: If the table is not like that.
     """
-    with path.open(newline='', encoding='utf-8-sig') as file:
-        lines = [[cell.strip() for cell in row] for row in csv.reader(file)]
+    try:
+        with path.open(newline='', encoding='utf-8-sig') as file:
+            lines = [[cell.strip() for cell in row]
+                     for row in csv.reader(file)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f'{path} is not CSV in UTF-8: {error}') from None
     header = lines[0] if lines else []
     if (set(header) - set(_COLUMNS) or len(set(header)) < len(header)
             or not {'file', 'label'} <= set(header)):
@@ -81,10 +85,10 @@ def make_splits(clips: Iterable[Dict[str, Any]],
     if first.split is not None:
         given: Dict[str, List[str]] = {}
         for name, row in names.items():
-            given.setdefault(row.split, []).append(name)
+            given.setdefault(str(row.split), []).append(name)
         return given
     if first.subject is not None:
-        held_out = _every_second(row.subject for row in names.values())
+        held_out = _every_second(str(row.subject) for row in names.values())
         held_out = {x for x, row in names.items() if row.subject in held_out}
     else:
         held_out = _quarter({x: row.label for x, row in names.items()}, seed)

@@ -3,17 +3,22 @@
 import csv
 import difflib
 import json
-import zipfile
+from collections import Counter
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..layouts import SkeletonLayout
 from .errors import BadFileError
+from .npy import read_npy, read_npz
 
 _AXES = ('x', 'y', 'z')
 _SCORE = 'score'
+# Of a message: names in it, and names that one of them is compared with.
+_MOST_NAMES, _MOST_COMPARED = 6, 500
+# Of the places of persons in frames, one in so many is taken, at least.
+_MAX_PLACES = 100
 
 
 class Recording(NamedTuple):
@@ -68,10 +73,14 @@ def _read_csv(path: Path, layout: SkeletonLayout) -> Recording:
     if not body:
         raise BadFileError('it has no rows below its header')
     table = _numbers(header, body)
-    column = {name: table[:, i] for i, name in enumerate(header)}
-    frames, frame = np.unique(column['frame'], return_inverse=True)
-    persons, person = np.unique(
-        column.get('person', np.zeros(len(table))), return_inverse=True)
+    frames, frame = _places(table, header, 'frame')
+    persons, person = _places(table, header, 'person')
+    if len(persons) * len(frames) > _MAX_PLACES * len(table):
+        raise BadFileError(
+            f'its {len(table)} rows are of {len(persons)} persons in '
+            f'{len(frames)} frames, so hardly anybody is there: is the '
+            'column "person" right?')
+    column = dict(zip(header, _to_float32(table).T))
     values = np.zeros((len(persons), len(frames), layout.num_joints,
                        len(suffixes)), np.float32)
     taken = np.zeros(values.shape[:2], int)
@@ -89,20 +98,34 @@ def _read_csv(path: Path, layout: SkeletonLayout) -> Recording:
     return Recording(values)
 
 
+def _places(table: np.ndarray, header: Sequence[str],
+            name: str) -> Tuple[np.ndarray, np.ndarray]:
+    """What a column counts, sorted, and the place of each row in it."""
+    if name not in header:
+        return np.zeros(1), np.zeros(len(table), int)
+    column = table[:, header.index(name)]
+    strange = np.flatnonzero(~np.isfinite(column))
+    if len(strange):
+        raise BadFileError(f'row {strange[0] + 1}, {name}: '
+                           f'{column[strange[0]]} is no number of a {name}')
+    return np.unique(column, return_inverse=True)
+
+
 def _check_columns(header: Sequence[str],
                    layout: SkeletonLayout) -> List[str]:
     """What each joint has: x, y, perhaps z, perhaps score."""
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise BadFileError(f'its header has {twice} more than once')
+        raise BadFileError(
+            f'its header has {twice[:_MOST_NAMES]} more than once')
     suffixes = list(_AXES[:2])
     for suffix in (_AXES[2], _SCORE):
         if any(name.endswith(f'_{suffix}') for name in header):
             suffixes.append(suffix)
     wanted = ['frame'] + [f'{joint}_{suffix}' for joint in layout.joints
                           for suffix in suffixes]
-    missing = [name for name in wanted if name not in header]
-    unknown = [name for name in header if name not in (*wanted, 'person')]
+    missing = _without(wanted, header)
+    unknown = _without(header, [*wanted, 'person'])
     if missing or unknown:
         raise BadFileError(
             f'its columns are not those of layout {layout.name!r}: '
@@ -112,18 +135,22 @@ def _check_columns(header: Sequence[str],
     return suffixes
 
 
-def _compare(missing: Sequence[str], unknown: Sequence[str],
-             most: int = 6) -> str:
+def _without(names: Sequence[str], others: Sequence[str]) -> List[str]:
+    left_out = set(others)
+    return [name for name in names if name not in left_out]
+
+
+def _compare(missing: Sequence[str], unknown: Sequence[str]) -> str:
     """Names that are missing, and those that may stand in their place."""
     lines = []
     for kind, names, others in (('missing', missing, unknown),
                                 ('unknown', unknown, missing)):
         shown = []
-        for name in names[:most]:
-            near = difflib.get_close_matches(name, others, 1)
+        for name in names[:_MOST_NAMES]:
+            near = difflib.get_close_matches(name, others[:_MOST_COMPARED], 1)
             shown.append(f'{name} (is it {near[0]}?)' if near else name)
         if names:
-            more = ', ...' if len(names) > most else ''
+            more = ', ...' if len(names) > _MOST_NAMES else ''
             lines.append(f'{len(names)} {kind}: {", ".join(shown)}{more}')
     return '; '.join(lines)
 
@@ -138,7 +165,8 @@ def _numbers(header: Sequence[str],
                 f'row {i + 1} has {len(row)} cells, the header {len(header)}')
         for j, cell in enumerate(row):
             try:
-                table[i, j] = float(cell)
+                # float() would read 1_0 as 10
+                table[i, j] = float(cell.replace('_', '?'))
             except ValueError:
                 raise BadFileError(
                     f'row {i + 1}, {header[j]}: {cell!r} is not a number. '
@@ -150,17 +178,22 @@ def _numbers(header: Sequence[str],
 def _read_json(path: Path, layout: SkeletonLayout) -> Recording:
     try:
         content = json.loads(path.read_bytes())
-        keypoint = np.array(content['frames'], np.float32)
+        keypoint = _to_float32(np.array(content['frames'], np.float64))
         score = content.get('scores')
-        score = None if score is None else np.array(score, np.float32)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if score is not None:
+            score = _to_float32(np.array(score, np.float64))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError,
+            RecursionError) as error:
         raise BadFileError(
             'it is not JSON with the numbers of each frame as "frames" '
             f'({type(error).__name__}: {error})') from None
     recording = _shaped(keypoint, score)
     names = content.get('joints', list(layout.joints))
-    missing = [name for name in layout.joints if name not in names]
-    unknown = [str(name) for name in names if name not in layout.joints]
+    if not isinstance(names, list) or not all(
+            isinstance(name, str) for name in names):
+        raise BadFileError('its "joints" are not a list of names')
+    missing = _without(layout.joints, names)
+    unknown = _without(names, layout.joints)
     if missing or unknown or len(names) != layout.num_joints:
         raise BadFileError(
             f'its "joints" are not those of layout {layout.name!r}: '
@@ -173,29 +206,25 @@ def _read_json(path: Path, layout: SkeletonLayout) -> Recording:
 
 
 def _read_npy(path: Path, layout: SkeletonLayout) -> Recording:
-    return _shaped(*_load_arrays(path, None))
+    return _shaped(_numeric(read_npy(path)))
 
 
 def _read_npz(path: Path, layout: SkeletonLayout) -> Recording:
-    return _shaped(*_load_arrays(path, ('keypoint', 'keypoint_score')))
+    arrays = read_npz(path, ('keypoint', 'keypoint_score'))
+    if 'keypoint' not in arrays:
+        raise BadFileError('it is not a NumPy file with a "keypoint" in it')
+    return _shaped(*map(_numeric, arrays.values()))
 
 
-def _load_arrays(path: Path, keys: Optional[Sequence[str]]) -> List:
-    try:
-        content = np.load(path, allow_pickle=False)
-        if keys is None:
-            arrays = [content]
-        else:
-            with content:
-                arrays = [content[keys[0]], *(content[key] for key in keys[1:]
-                                              if key in content)]
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise BadFileError(
-            f'it is not a NumPy file with numbers ({error})') from None
-    for array in arrays:
-        if array.dtype.kind not in 'fiu':
-            raise BadFileError(f'it holds {array.dtype}, not numbers')
-    return [array.astype(np.float32) for array in arrays]
+def _numeric(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in 'fiu':
+        raise BadFileError(f'it holds {array.dtype}, not numbers')
+    return _to_float32(array)
+
+
+def _to_float32(array: np.ndarray) -> np.ndarray:
+    with np.errstate(over='ignore'):  # whoever reads infinity refuses it
+        return array.astype(np.float32)
 
 
 def _shaped(keypoint: np.ndarray,
@@ -208,6 +237,10 @@ def _shaped(keypoint: np.ndarray,
         raise BadFileError(
             f'its coordinates have shape {keypoint.shape}, not (frames, '
             'joints, 2 or 3), nor persons before that')
+    if score is not None and score.shape != keypoint.shape[:3]:
+        raise BadFileError(
+            f'its scores have shape {score.shape}, and its coordinates '
+            f'{keypoint.shape}: one score for each joint is needed')
     return Recording(keypoint, score)
 
 

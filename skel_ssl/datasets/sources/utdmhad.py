@@ -71,12 +71,13 @@ def _read_joints(path: Path) -> np.ndarray:
         raise BadFileError('there is no "d_skel" in it')
     joints = content['d_skel']
     if (joints.ndim != 3 or joints.shape[:2] != (len(_ORDER), 3)
-            or joints.dtype.kind != 'f'):
+            or joints.dtype.kind != 'f' or not joints.size):
         raise BadFileError(
             f'"d_skel" has shape {joints.shape} and type {joints.dtype}, not '
             f'({len(_ORDER)}, 3, frames) and float')
     ordered = joints.transpose(2, 0, 1)[:, _ORDER]
-    return np.ascontiguousarray(ordered, np.float32)
+    with np.errstate(over='ignore'):  # whoever reads infinity refuses it
+        return np.ascontiguousarray(ordered, np.float32)
 
 
 def make_splits(clips: Iterable[Dict[str, Any]]) -> Dict[str, List[str]]:

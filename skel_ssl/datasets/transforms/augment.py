@@ -140,8 +140,8 @@ class PoseRandomShear(PoseAugment):
     """
 
     def __init__(self, shear: float = 0.5) -> None:
-        if shear < 0:
-            raise ValueError(f'shear={shear} must be 0 or more')
+        if not 0 <= shear < np.inf:
+            raise ValueError(f'shear={shear} must be a number of 0 or more')
         self.shear = shear
 
     def apply(self, keypoint: np.ndarray) -> np.ndarray:
@@ -270,7 +270,7 @@ class PoseTemporalCropResize(PoseTransform):
                 'give p_interval=(smallest, largest) for random crops, or '
                 'num_clips=1')
         self.clip_len = clip_len
-        self.p_interval = shares
+        self.p_interval: Tuple[float, ...] = shares
         self.min_frames = min_frames
         self.num_clips = num_clips
 
@@ -322,8 +322,9 @@ class PoseTemporalCropResize(PoseTransform):
         if len(self.p_interval) == 1:
             crop = plan.centre_crop(lengths, self.p_interval[0])
         else:
-            crop = plan.random_crop(lengths, self.p_interval, self.min_frames,
-                                    draw.uniform('crop', 2))
+            smallest, largest = self.p_interval
+            crop = plan.random_crop(lengths, (smallest, largest),
+                                    self.min_frames, draw.uniform('crop', 2))
         return plan.resize(*crop, self.clip_len)
 
 

@@ -47,7 +47,7 @@ class PoseTransform(BaseTransform):
 
         Raises:
             ValueError: If there are none, their shape is not four-dimensional
-                or has no frames or the wrong number of coordinates, or there
+                or empty or has the wrong number of coordinates, or there
                 are scores which would no longer belong to the keypoints, or
                 do not now: their shape must be (M, T, V).
         """
@@ -57,7 +57,7 @@ class PoseTransform(BaseTransform):
                 f'{sorted(results)}')
         keypoint = results['keypoint']
         channels = self.num_coordinates
-        if (keypoint.ndim != 4 or keypoint.shape[1] == 0
+        if (keypoint.ndim != 4 or 0 in keypoint.shape
                 or channels not in (None, keypoint.shape[3])):
             raise ValueError(
                 f"{self.where(results)}: 'keypoint' has shape "

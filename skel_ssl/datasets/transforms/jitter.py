@@ -59,8 +59,8 @@ class PoseJitter(PoseTransform):
     batch_form = 'motion'  # each frame has noise of its own
 
     def __init__(self, sigma: float = 0.01, unit: str = 'absolute') -> None:
-        if sigma < 0:
-            raise ValueError(f'sigma={sigma} must be 0 or more')
+        if not 0 <= sigma < np.inf:
+            raise ValueError(f'sigma={sigma} must be a number of 0 or more')
         if unit not in ('absolute', 'box'):
             raise ValueError(f"unit must be 'absolute' or 'box', not {unit!r}")
         self.sigma = sigma

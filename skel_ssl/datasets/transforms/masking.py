@@ -2,7 +2,7 @@
 """Masks as data transforms: thin wrappers over ``models.ops.masking``."""
 from abc import abstractmethod
 from functools import partial
-from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -55,14 +55,15 @@ class _PoseMask(BaseTransform):
             pass.
 
     Raises:
-        ValueError: If ``num_masks`` is less than 1.
+        ValueError: If ``patch_len`` or ``num_masks`` is less than 1.
     """
 
     batch_form = 'mask'  # see PoseTransform
 
     def __init__(self, patch_len: int, num_masks: int = 1) -> None:
-        if num_masks < 1:
-            raise ValueError(f'num_masks={num_masks} must be 1 or more')
+        if num_masks < 1 or patch_len < 1:
+            raise ValueError(f'num_masks={num_masks} and patch_len='
+                             f'{patch_len} must be 1 or more')
         self.patch_len = patch_len
         self.num_masks = num_masks
 
@@ -106,12 +107,14 @@ class _PoseMask(BaseTransform):
 
     def transform(self, results: Dict) -> Dict:
         """Add the mask of each person slot."""
-        keypoint = results['keypoint']
-        if keypoint.ndim != 5:
+        keypoint = np.asarray(results['keypoint'])
+        if keypoint.ndim != 5 or not keypoint.size:
             raise ValueError(
                 f'{type(self).__name__} masks (num_clips, M, T, V, C), so put '
-                'it after FormatGCNInput; got a shape of '
-                f'{tuple(keypoint.shape)}')
+                f'it after FormatGCNInput; got a shape of {keypoint.shape}')
+        if keypoint.dtype not in (np.float32, np.float64):
+            # whole numbers have no mean, and halves are soon infinite
+            keypoint = keypoint.astype(np.float32)
         persons = torch.as_tensor(keypoint).flatten(0, 1)
         rows = keypoint.shape[:2]
         if self.num_masks > 1:
@@ -158,6 +161,9 @@ class _RankedMask(_PoseMask):
                  return_rank: bool = False,
                  num_masks: int = 1) -> None:
         super().__init__(patch_len, num_masks)
+        if not 0 < mask_ratio < 1:
+            raise ValueError(f'mask_ratio={mask_ratio} must be between 0 and '
+                             '1, and neither of them')
         self.mask_ratio = mask_ratio
         self.return_rank = return_rank
 
@@ -167,8 +173,9 @@ class _RankedMask(_PoseMask):
 
     def make(self, persons: Tensor, uniform: Uniform) -> Dict[str, Tensor]:
         mask, rank = self.rank(persons, uniform)
-        return dict(
-            mask=mask, mask_rank=rank) if self.return_rank else dict(mask=mask)
+        if not self.return_rank or rank is None:
+            return dict(mask=mask)
+        return dict(mask=mask, mask_rank=rank)
 
     def num_hidden(self, num_segments: int, num_joints: int) -> Optional[int]:
         total = num_segments * num_joints
@@ -200,6 +207,8 @@ class MotionAwareTubeMask(_RankedMask):
                  return_rank: bool = False,
                  num_masks: int = 1) -> None:
         super().__init__(patch_len, mask_ratio, return_rank, num_masks)
+        if tube_len < 1:
+            raise ValueError(f'tube_len={tube_len} must be 1 or more')
         self.tube_len = tube_len
         self.beta = beta
 
@@ -324,22 +333,23 @@ class BodyPartMask(_PoseMask):
             mask_parts = (3, 5)
         self.layout = layout
         self.mask_parts = mask_parts
-        self.num_mask_parts = num_mask_parts
+        self.num_mask_parts: Any = num_mask_parts
         self.mask_scope = mask_scope
         self.mask_mode = mask_mode
-        self.num_mask_joints = num_mask_joints
+        self.num_mask_joints: Any = num_mask_joints
         self._body = get_layout(layout)
         self._parts = tuple(self._body.parts.values())
         if mask_mode == 'joint':
             self._check_used("mask_mode='joint'", 'num_mask_joints',
                              'mask_scope')
-            hidden_range(num_mask_joints, self._body.num_joints, 'joints')
+            hidden_range(num_mask_joints or 0, self._body.num_joints, 'joints')
         elif mask_parts == 'random':
             self._check_used("mask_parts='random'", 'mask_parts',
                              'num_mask_parts', 'mask_scope')
-            hidden_range(num_mask_parts, len(self._parts), 'parts')
+            hidden_range(num_mask_parts or 0, len(self._parts), 'parts')
         else:
             self._check_used(f'mask_parts={mask_parts!r}', 'mask_parts')
+            assert mask_parts is not None
             self._fixed = self._joints_of(mask_parts)
 
     def _check_used(self, kind: str, *used: str) -> None:
@@ -365,8 +375,10 @@ class BodyPartMask(_PoseMask):
                 f"mask_parts={mask_parts!r} must be a list of parts or "
                 f"'random'; the parts of layout {self._body.name!r} are "
                 f'{names}')
-        places = [names.index(part) if part in names else part
-                  for part in mask_parts]
+        places: List[Any] = [
+            names.index(part) if part in names else part
+            for part in mask_parts
+        ]
         wrong = [part for part in places
                  if not isinstance(part, int) or not 0 <= part < len(names)]
         if wrong or len(set(places)) < len(places):

@@ -157,8 +157,9 @@ class PosePreNormalize3D(PoseTransform):
             type=type(self).__name__,
             num_joints=body.num_joints,
             centre=self._centre,
-            spine=list(body.spine) if self.align_spine else None,
-            shoulders=list(body.shoulders) if self.align_shoulder else None)
+            spine=list(body.spine or ()) if self.align_spine else None,
+            shoulders=list(body.shoulders or ())
+            if self.align_shoulder else None)
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Normalise a clip; one from a store is done already.
@@ -197,6 +198,8 @@ class PosePreNormalize3D(PoseTransform):
                 f'{self.where(results)}: no frame holds a person, every '
                 'coordinate is within 1e-8 of zero; leave the clip out')
 
+        if keypoint.dtype.kind != 'f':  # differences may not fit into it
+            keypoint = keypoint.astype(np.result_type(keypoint, np.float32))
         keypoint = select_frames(keypoint, occupied)
         origin = keypoint[0, 0, self._centre].copy()
         keypoint = centre_on(keypoint, origin)

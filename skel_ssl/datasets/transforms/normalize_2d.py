@@ -1,4 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+from numbers import Real
 from typing import Any, Dict, Tuple
 
 import numpy as np
@@ -7,6 +8,8 @@ from mmaction.datasets.transforms import PreNormalize2D
 from skel_ssl.registry import TRANSFORMS
 
 from .base import PoseTransform
+
+_MOST_PIXELS = 1e9
 
 
 @TRANSFORMS.register_module()
@@ -78,9 +81,12 @@ class PosePreNormalize2D(PoseTransform, PreNormalize2D):
 
 
 def _check_sizes(img_shape: Tuple[int, int], where: str) -> None:
-    sizes = np.asarray(img_shape)
-    if sizes.shape != (2, ) or sizes.dtype.kind not in 'iuf' or not np.all(
-            sizes > 0):
+    sizes = img_shape
+    if isinstance(sizes, np.ndarray):
+        sizes = sizes.tolist()
+    if not isinstance(sizes, (tuple, list)) or len(sizes) != 2 or not all(
+            isinstance(size, Real) and 0 < size < _MOST_PIXELS
+            for size in sizes):
         raise ValueError(
             f'{where}: img_shape={img_shape!r} must be (height, width) in '
             'pixels, both above 0')

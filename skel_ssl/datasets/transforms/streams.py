@@ -103,7 +103,7 @@ class PoseGenSkeFeat(PoseTransform, GenSkeFeat):
         return results
 
     @property
-    def batch_form(self) -> str:
+    def batch_form(self) -> str:  # type: ignore[override]
         return 'motion' if {'jm', 'bm'}.intersection(self.feats) else 'joints'
 
     def on_batch(self, persons: Tensor, draw: Draw) -> Tensor:
