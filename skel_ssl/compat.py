@@ -4,7 +4,7 @@
 One shim is one function. It looks whether upstream is broken here, repairs
 it if so, and returns whether it had to: on a healthy upstream it changes
 nothing. :func:`apply` runs those that must be in place before
-``mmaction.models`` is imported or a checkpoint is read.
+``mmaction.models`` is imported or a checkpoint is read or written.
 """
 import importlib.metadata
 import importlib.util
@@ -26,6 +26,9 @@ import numpy as np
 import torch
 import torch.distributed
 from mmengine.device import get_device
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.fileio.backends.registry_utils import prefix_to_backends
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
@@ -42,6 +45,7 @@ def apply() -> None:
     stub_missing_drn()
     load_local_checkpoints_safely()
     find_packages_without_pkg_resources()
+    save_checkpoints_atomically()
 
 
 # --------------------------------------------------------------------------
@@ -60,7 +64,9 @@ def stub_missing_drn() -> bool:
         bool: Whether stub modules were inserted.
     """
     package = 'mmaction.models.localizers.drn'
-    root = Path(importlib.util.find_spec('mmaction').origin).parent
+    found = importlib.util.find_spec('mmaction')
+    assert found is not None and found.origin is not None
+    root = Path(found.origin).parent
     source = root / 'models' / 'localizers' / 'drn' / 'drn.py'
     if source.is_file() or package in sys.modules:
         return False
@@ -77,7 +83,7 @@ def stub_missing_drn() -> bool:
                 'of its repository with "pip install -e ." to use it')
 
     DRN.__module__ = f'{package}.drn'
-    folder = ModuleType(package)
+    folder: Any = ModuleType(package)
     folder.__path__ = []
     folder.drn = ModuleType(DRN.__module__)
     folder.drn.DRN = MODELS.register_module(module=DRN)
@@ -236,6 +242,39 @@ def _is_damaged(path: str, error: Exception) -> bool:
         except ValueError:
             return True
     return 'unexpected EOF' in str(error)
+
+
+# --------------------------------------------------------------------------
+# mmengine 0.10.7 writes checkpoints in place and removes old ones before
+# --------------------------------------------------------------------------
+
+
+def save_checkpoints_atomically() -> bool:
+    """Let mmengine's checkpoints survive whatever ends the process.
+
+    It is a shim and no hook of another name, so that it holds for every
+    config that says ``CheckpointHook``. See
+    :mod:`skel_ssl.utils.checkpoint_files`; a backend for local files that
+    somebody else has registered stays.
+
+    Returns:
+        bool: Whether functions of mmengine were replaced.
+    """
+    save = CheckpointHook._save_checkpoint_with_step
+    if 'open' not in save.__code__.co_names:  # it writes last_checkpoint
+        return False
+    from skel_ssl.utils import checkpoint_files as ours
+    CheckpointHook._save_checkpoint_with_step = ours.save_checkpoint_with_step
+    CheckpointHook._save_best_checkpoint = ours.removing_afterwards(
+        CheckpointHook._save_best_checkpoint)
+    CheckpointHook.before_train = ours.removing_abandoned(
+        CheckpointHook.before_train)
+    _replace_in_mmengine(mmengine_checkpoint.find_latest_checkpoint,
+                         ours.find_latest_checkpoint)
+    if prefix_to_backends[''] is LocalBackend:
+        register_backend(
+            'local', ours.AtomicLocalBackend, force=True, prefixes='')
+    return True
 
 
 # --------------------------------------------------------------------------

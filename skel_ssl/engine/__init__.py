@@ -1,5 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-from .hooks import *  # noqa: F401,F403
+from .hooks import *  # noqa: F403
 from .optim_constructor import (
     LayerDecayConstructor,
     TrainableParamsConstructor,

@@ -61,6 +61,8 @@ class TrainableParamsConstructor(DefaultOptimWrapperConstructor):
     ``fused`` or ``foreach`` itself.
     """
 
+    optimizer_cfg: dict
+
     def __call__(self, model: nn.Module) -> OptimWrapper:
         settings = self.optimizer_cfg
         if not {'fused', 'foreach'} & set(settings) and has_fused_kernel(

@@ -80,7 +80,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         if not by_epoch:
             raise ValueError('convert_to_iter_based needs lengths in epochs: '
                              'remove by_epoch=False')
-        return cls(
+        return cls(  # type: ignore[misc]  # args is the optimizer alone
             *args,
             warmup=warmup * epoch_length,
             total=total * epoch_length,

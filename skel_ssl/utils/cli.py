@@ -6,24 +6,21 @@ import logging
 import os
 import os.path as osp
 import sys
-from pickle import UnpicklingError
-from typing import Callable
+import traceback
+from typing import Callable, Iterable
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.dist import barrier, is_distributed
+from mmengine.dist import barrier, get_rank, is_distributed
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from rich.console import Console
 
 from skel_ssl.apis.pretrained import pretrained_init_cfg
-from skel_ssl.compat import (
-    DamagedCheckpointError,
-    init_dist_without_accelerator,
-)
+from skel_ssl.compat import init_dist_without_accelerator
 from skel_ssl.datasets.transforms.streams import STREAMS
-from skel_ssl.engine.hooks import CollapsedError
 
+from .faults import explain, log_must_be_writable
 from .streams import set_stream
 
 # Keys that a config need not have, but that mean something to the runner or
@@ -112,7 +109,7 @@ def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
                 level=logging.WARNING)
 
 
-def check_option_names(cfg: Config, options: dict) -> None:
+def check_option_names(cfg: Config, options: Iterable[str]) -> None:
     """Refuse overrides of settings that do not exist.
 
     A new key may be set in a part of the model or the data, whose
@@ -152,38 +149,52 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
-def leave_processes() -> None:
-    """End this process of a distributed run without a GPU, at once.
+def leave_processes(status: int = 0) -> None:
+    """End this process of a distributed run, at once, where it must.
 
-    All is written by now. torch's gloo threads can abort or hang the
-    interpreter on its way out ("terminate called without an active
-    exception"), and a launcher would call a finished run a failure.
+    All is written by now. Without a GPU, torch's gloo threads can abort or
+    hang the interpreter on its way out ("terminate called without an active
+    exception"), and a launcher would call a finished run a failure. After a
+    fault it must not wait for processes that wait for it.
+
+    Args:
+        status (int): The exit status; not 0 after a fault.
     """
-    if is_distributed() and torch.distributed.get_backend() == 'gloo':
+    if not is_distributed():
+        return
+    if status == 0:
+        if torch.distributed.get_backend() != 'gloo':
+            return
         barrier()
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def run(main: Callable[[], None], failed: int = 1) -> None:
     """Run a tool; a fault of the input ends in one readable message.
 
-    Set ``SKEL_SSL_DEBUG=1`` for the traceback.
+    So does a fault of the machine, see :func:`~.faults.explain`. Set
+    ``SKEL_SSL_DEBUG=1`` for the traceback.
 
     Args:
         main (Callable): The tool.
         failed (int): Its exit status then.
     """
     try:
-        main()
-    except (ValueError, TypeError, KeyError, OSError, ImportError,
-            UnpicklingError, DamagedCheckpointError, CollapsedError) as error:
-        if os.environ.get('SKEL_SSL_DEBUG') == '1':
+        with log_must_be_writable():
+            main()
+    except Exception as error:
+        text = explain(error)
+        if text is None or os.environ.get('SKEL_SSL_DEBUG') == '1':
+            if is_distributed():
+                traceback.print_exc()
+                leave_processes(failed)
             raise
-        text = error.args[0] if isinstance(error, KeyError) else error
-        Console(stderr=True).print('[bold red]error:[/]', end=' ')
+        who = f' in rank {get_rank()}' if is_distributed() else ''
+        Console(stderr=True).print(f'[bold red]error{who}:[/]', end=' ')
         print(f'{text}\n(SKEL_SSL_DEBUG=1 shows where)', file=sys.stderr)
+        leave_processes(failed)
         sys.exit(failed)
     leave_processes()

@@ -169,13 +169,13 @@ def _fetch_rest(url: str, part: Path, advance: Advance) -> _State:
     if old is not None and done == old.size:
         return old
     headers = {'Accept-Encoding': 'identity', 'User-Agent': 'skel_ssl'}
-    if done:
+    if old is not None and done:
         headers.update({'Range': f'bytes={done}-', 'If-Range': old.validator})
     with _open(url, headers, part) as response:
         new = _state_of(response, url)
         if response.status != 206:
             done = 0
-        elif _continues(response, old, new, done):
+        elif old is not None and _continues(response, old, new, done):
             new = old
         else:
             _forget(part)

@@ -212,7 +212,7 @@ class Trainee:
         self.move_teacher: Callable = (
             _lerp_in_a_loop if loop_ema else EMATeacher.update_parameters)
         for name, part, method in PARTS:
-            owner = getattr(self.model, part, None)
+            owner: Any = getattr(self.model, part, None)
             if part == 'target' and self.model.teacher is not None:
                 name = 'teacher'
             if hasattr(owner, method):

@@ -10,6 +10,12 @@ from torch import Tensor
 from skel_ssl.registry import HOOKS
 
 
+def logging_interval(runner: Runner) -> int:
+    """Iterations between two lines in the log; 1 if nothing is logged."""
+    return next((hook.interval
+                 for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
+
+
 @HOOKS.register_module()
 class DeferredScalarsHook(Hook):
     """Fetch losses and gradient norms once per logging interval.
@@ -33,9 +39,7 @@ class DeferredScalarsHook(Hook):
         self._waiting: List[Tuple[str, Tensor, int, bool]] = []
 
     def before_train(self, runner: Runner) -> None:
-        self._every = self.interval or next(
-            (hook.interval
-             for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
+        self._every = self.interval or logging_interval(runner)
         self._hub = runner.message_hub
         self._hub.update_scalar = self._update_scalar  # over the class's
 

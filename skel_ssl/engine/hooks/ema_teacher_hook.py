@@ -45,7 +45,7 @@ class EMATeacherHook(Hook):
         self.start_decay = start_decay
         self.end_decay = end_decay
         self.anneal_epochs = anneal_epochs
-        self.anneal_steps = anneal_steps
+        self.anneal_steps: float = anneal_steps or 0  # or from the epochs
         self._stepped = False
 
     def before_train(self, runner: Runner) -> None:
@@ -61,7 +61,7 @@ class EMATeacherHook(Hook):
             # Also covers weights that came in through `load_from`.
             self.teacher.copy_from(self.student)
         wrapper = runner.optim_wrapper
-        if self.anneal_steps is None:
+        if self.anneal_epochs is not None:
             per_step = getattr(wrapper, '_accumulative_counts', 1)
             self.anneal_steps = (
                 self.anneal_epochs * len(runner.train_dataloader) / per_step)

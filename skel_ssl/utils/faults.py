@@ -1,0 +1,102 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""What a user is told about a fault of the data or the machine."""
+import errno
+import logging
+import re
+import sys
+from contextlib import contextmanager
+from pickle import UnpicklingError
+from typing import Iterator, Optional
+
+from skel_ssl.compat import DamagedCheckpointError
+from skel_ssl.engine.hooks import CollapsedError, NonFiniteError
+
+from .files import name_file
+
+_OURS = (ValueError, TypeError, KeyError, OSError, ImportError,
+         UnpicklingError, DamagedCheckpointError, CollapsedError,
+         NonFiniteError)
+_RESUME = ('what was written before is whole: continue with the same command '
+           'and --resume')
+_DISK = {
+    errno.ENOSPC: f'The disk is full. Free some space; {_RESUME}',
+    errno.EDQUOT: f'Your quota is used up. Free some space; {_RESUME}',
+    errno.EFBIG: f'Files may not grow so large (ulimit -f). Raise the limit; '
+                 f'{_RESUME}',
+    errno.EROFS: 'Give a folder that can be written to, for a training by '
+                 '--work-dir',
+    errno.EACCES: 'You have no right to it. If it is to be written, give '
+                  'another folder, for a training by --work-dir',
+    errno.EIO: f'The disk fails. Look at dmesg; {_RESUME}',
+}
+_DISK[errno.EPERM] = _DISK[errno.EACCES]
+
+
+def explain(error: BaseException) -> Optional[str]:
+    """Put a fault of the input or the machine into one message.
+
+    Args:
+        error (BaseException): What ended a tool.
+
+    Returns:
+        str, optional: What to tell the user; None if it may be a mistake in
+        the program, which calls for a traceback.
+    """
+    if isinstance(error, RuntimeError):
+        told = _of_a_process(str(error), type(error).__name__)
+        if told is not None:
+            return told
+    if not isinstance(error, _OURS):
+        return None
+    text = str(error.args[0] if isinstance(error, KeyError) else error)
+    text = _of_a_worker(text, type(error).__name__)
+    advice = _DISK.get(getattr(error, 'errno', None) or 0)
+    return text if advice is None else f'{text}. {advice}'
+
+
+def _of_a_worker(text: str, kind: str) -> str:
+    """Take the message out of the traceback that torch makes of it."""
+    if not re.match(rf'Caught {kind} in DataLoader worker', text):
+        return text
+    said = list(re.finditer(rf'^(?:\w+\.)*{kind}: ', text, re.M))
+    return text[said[-1].end():].strip() if said else text
+
+
+def _of_a_process(text: str, kind: str) -> Optional[str]:
+    """A process beside this one that has died, by what torch says."""
+    if text.startswith('DataLoader worker (pid'):
+        first = text.partition('. ')[0]
+        return (f'{first}. If nobody killed it, memory has run out (see '
+                'dmesg: fewer train_dataloader.num_workers need less), the '
+                'shared memory is too small (df /dev/shm), or a data file '
+                f'was cut short in use; {_RESUME}')
+    if kind.startswith('Dist') or 'gloo/transport' in text:
+        first = text.partition('\n')[0]
+        return ('another process of this run has ended, and the connection '
+                f'to it broke ({first}); its own message tells why; '
+                f'{_RESUME}')
+    return None
+
+
+@contextmanager
+def log_must_be_writable() -> Iterator[None]:
+    """Raise if a log file cannot be written, as on a full disk.
+
+    ``logging`` prints a traceback for each line, and goes on.
+    """
+
+    def handle_error(handler: logging.FileHandler,
+                     record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            logging.Handler.handleError(handler, record)
+            return
+        name_file(error, handler.baseFilename)
+        raise error
+
+    logging.FileHandler.handleError = (  # type: ignore[method-assign]
+        handle_error)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del logging.FileHandler.handleError

@@ -1,0 +1,155 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""What a user is told about a fault, and what stays a traceback."""
+import errno
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+from torch._utils import ExceptionWrapper
+
+from skel_ssl.compat import DamagedCheckpointError
+from skel_ssl.datasets.skeleton_dataset import ClipError
+from skel_ssl.engine import CollapsedError, NonFiniteError
+from skel_ssl.utils import cli
+from skel_ssl.utils.faults import explain, log_must_be_writable
+from tests.tools.conftest import ROOT, free_port
+
+
+def from_a_worker(error, cause=None):
+    """The error as torch raises it again in the main process."""
+    try:
+        raise error from cause
+    except Exception:
+        wrapped = ExceptionWrapper(where='in DataLoader worker process 3')
+    with pytest.raises(type(error)) as again:
+        wrapped.reraise()
+    assert 'Traceback' in str(again.value)
+    return again.value
+
+
+@pytest.mark.parametrize('error, text', [
+    (ClipError("clip 'a' is damaged:\nClipError, twice"),
+     "clip 'a' is damaged:\nClipError, twice"),
+    (ValueError('a value'), 'a value'),
+    (FileNotFoundError('no file'), 'no file'),
+])
+def test_the_traceback_of_a_worker_is_taken_off(error, text):
+    assert explain(error) == text
+    assert explain(from_a_worker(error)) == text
+    assert explain(from_a_worker(error, IndexError('its cause'))) == text
+
+
+@pytest.mark.parametrize('kind', [
+    ValueError, TypeError, ImportError, DamagedCheckpointError,
+    CollapsedError, NonFiniteError
+])
+def test_faults_that_are_told(kind):
+    assert explain(kind('what to do')) == 'what to do'
+
+
+@pytest.mark.parametrize('error', [
+    RuntimeError('shapes differ'), AttributeError('none'), IndexError('5'),
+    AssertionError('ours'), ZeroDivisionError()
+])
+def test_a_mistake_in_the_program_stays_a_traceback(error):
+    assert explain(error) is None
+
+
+@pytest.mark.parametrize('number, advice', [
+    (errno.ENOSPC, '--resume'), (errno.EDQUOT, 'quota.*--resume'),
+    (errno.EROFS, '--work-dir'), (errno.EACCES, '--work-dir'),
+    (errno.EFBIG, 'ulimit -f.*--resume')
+])
+def test_disks(number, advice):
+    said = explain(OSError(number, os.strerror(number), 'epoch_3.pth'))
+    with pytest.raises(AssertionError, match=f'epoch_3.pth.*{advice}'):
+        raise AssertionError(said)
+    assert os.strerror(number) in said
+
+
+def test_other_errors_of_files_get_no_advice():
+    error = FileNotFoundError(errno.ENOENT, 'No such file', 'clips.pkl')
+    assert explain(error) == "[Errno 2] No such file: 'clips.pkl'"
+
+
+def test_a_process_that_has_died():
+    worker = explain(RuntimeError(
+        'DataLoader worker (pid 12) is killed by signal: Bus error. It is '
+        'possible that something else'))
+    assert worker.startswith('DataLoader worker (pid 12) is killed by signal: '
+                             'Bus error. If nobody')
+    rank = explain(RuntimeError(
+        '[/a/third_party/gloo/gloo/transport/tcp/pair.cc:5] Connection closed '
+        'by peer [127.0.0.1]:1'))
+    assert rank.startswith('another process of this run has ended')
+    assert 'closed by peer [127.0.0.1]:1' in rank
+
+
+# ------------------------------------------------------------------- the log
+
+
+def unwritable(tmp_path):
+    handler = logging.FileHandler(tmp_path / 'run.log')
+    handler.stream.close()
+    handler.stream = open('/dev/full', 'w')
+    return handler
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'),
+                    reason='this system has no /dev/full')
+def test_a_log_that_cannot_be_written_ends_a_tool(tmp_path, capsys):
+    handler = unwritable(tmp_path)
+    record = logging.makeLogRecord(dict(msg='a line'))
+
+    def main():
+        handler.handle(record)
+        pytest.fail('it went on')
+
+    with pytest.raises(SystemExit) as ended:
+        cli.run(main)
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith('error: ') and 'Traceback' not in said
+    assert f"No space left on device: '{tmp_path / 'run.log'}'" in said
+    # Afterwards, and outside of tools, logging is as it was.
+    assert 'handleError' not in vars(logging.FileHandler)
+    handler.handle(record)
+    assert '--- Logging error ---' in capsys.readouterr().err
+
+
+def test_other_mistakes_in_a_log_line_do_not_end_a_tool(tmp_path, capsys):
+    handler = logging.FileHandler(tmp_path / 'run.log')
+    with log_must_be_writable():
+        handler.handle(logging.makeLogRecord(dict(msg='%d', args=('x', ))))
+    assert '--- Logging error ---' in capsys.readouterr().err
+
+
+# -------------------------------------------------------------- the launcher
+
+RANK = '''
+import os, signal, sys, time
+if os.environ['RANK'] == '1':
+    {end}
+time.sleep(600)
+'''
+
+
+@pytest.mark.parametrize('end, said', [
+    ('os.kill(os.getpid(), signal.SIGKILL)', 'was killed by SIGKILL'),
+    ('sys.exit(3)', 'ended with exit status 3'),
+])
+def test_the_launcher_says_which_rank_died(tmp_path, end, said):
+    """And it ends the other, which would sleep for ten minutes."""
+    script = tmp_path / 'rank.py'
+    script.write_text(RANK.format(end=end))
+    done = subprocess.run(
+        [sys.executable, str(ROOT / 'tools/dist_launch.py'),
+         '--nproc_per_node=2', f'--master_port={free_port()}', str(script)],
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith('error: rank 1 (pid ') and said in last
+    assert 'Traceback' not in done.stderr
