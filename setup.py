@@ -98,7 +98,8 @@ setup(
         'scipy',
     ],
     extras_require={
-        'tests': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff', *ONNX],
+        'tests':
+        ['hypothesis', 'mypy', 'pytest', 'pytest-xdist', 'ruff', *ONNX],
         'onnx': ONNX,
         'tensorboard': ['tensorboard'],
         'umap': ['umap-learn'],

@@ -8,6 +8,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, ignore_last=False),
     deferred_scalars=dict(type='DeferredScalarsHook'),
     finite_loss=dict(type='FiniteLossHook'),
+    seeded_steps=dict(type='SeededStepsHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=20, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),

@@ -153,7 +153,7 @@ class ClipReader:
         return self._present(clip, where)
 
     def _check_shape(self, keypoint: np.ndarray, where: str) -> None:
-        persons, frames, joints, coordinates = shape = keypoint.shape
+        _, _, joints, coordinates = shape = keypoint.shape
         if not keypoint.size:
             missing = [name for name, size in zip(
                 ('persons', 'frames', 'joints', 'coordinates'), shape)

@@ -8,7 +8,7 @@ from .ragged_store import RaggedStore
 from .ragged_writer import write_store
 from .seeded_sampler import SeededIndex, SeededSampler
 from .skeleton_dataset import SkeletonDataset
-from .transforms import *  # noqa: F401,F403
+from .transforms import *  # noqa: F403
 from .transforms import __all__ as _transforms
 
 __all__ = [

@@ -127,7 +127,7 @@ class ChannelMoments:
 
     def __init__(self) -> None:
         self.count = 0
-        self._mean = self._squares = 0.
+        self._mean = self._squares = torch.zeros((), dtype=torch.float64)
 
     def update(self, x: Tensor) -> None:
         """Take in more rows.

@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Evaluate a frozen encoder under all protocols, beside its floors."""
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
@@ -159,18 +160,18 @@ def evaluate_encoders(cfg: Config,
                 test[readout],
                 asked,
                 seeds,
-                on_step=lambda bar=bar: progress.advance(bar),
+                on_step=partial(progress.advance, bar),
                 views=[view[readout] for view in views])
             progress.remove_task(bar)
             # Raw coordinates cannot collapse.
             figures = {} if encoder.kind == 'raw' else diagnose(test[readout])
             runs.append(Run(encoder, readout, scores, figures))
         clips = train[readout], test[readout]
-    for part, found in zip(('train', 'test'), clips):
+    for part, clip in zip(('train', 'test'), clips):
         source.data[part].update(
-            num_clips=len(found),
-            num_classes=len(np.unique(found.labels)),
-            num_subjects=len(set(found.subjects.tolist()) - {''}))
+            num_clips=len(clip),
+            num_classes=len(np.unique(clip.labels)),
+            num_subjects=len(set(clip.subjects.tolist()) - {''}))
     return Evaluation(runs, source.data, settings, list(protocols), persons,
                       warnings_of(runs, *clips))
 

@@ -27,7 +27,7 @@ def hash_weights(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def hash_file(path: Union[str, Path]) -> str:
+def hash_file(path: Union[str, os.PathLike]) -> str:
     """SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:

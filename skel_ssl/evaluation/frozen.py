@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The protocols of a frozen encoder, on features that are already there."""
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
@@ -71,7 +71,7 @@ class Scores:
     values: Dict[str, List[float]] = field(default_factory=dict)
     notes: Dict[str, Any] = field(default_factory=dict)
 
-    def add(self, name: str, value: float) -> None:
+    def add(self, name: str, value: Union[float, Tensor]) -> None:
         self.values.setdefault(name, []).append(float(value))
 
 
@@ -171,7 +171,7 @@ class FrozenEvaluator:
                 seeds: Sequence[int], on_step: Callable[[], None]) -> None:
         x, y, test_x, test_y, classes = data
         settings = self.settings
-        how = dict(
+        how: Dict[str, Any] = dict(
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             on_epoch=on_step)

@@ -118,7 +118,7 @@ def save_predictions(path: Union[str, os.PathLike],
     samples = []
     for i, (score, label) in enumerate(
             zip(predictions.scores, predictions.labels)):
-        sample = dict(
+        sample: Dict[str, Any] = dict(
             # A view would bring the scores of all clips into the file.
             pred_score=torch.tensor(score),
             pred_label=torch.tensor([score.argmax()]),
@@ -274,14 +274,15 @@ def align(items: Sequence[Predictions],
             raise ValueError(f'{pair} have {first.num_classes} and '
                              f'{item.num_classes} classes')
         if named:
-            _check_names(first, item, sources[0], source)
-            place = {name: i for i, name in enumerate(item.names)}
-            order = [place[name] for name in first.names]
+            names, theirs = first.names or [], item.names or []
+            _check_names(names, theirs, sources[0], source)
+            place = {name: i for i, name in enumerate(theirs)}
+            order = [place[name] for name in names]
             item = replace(
                 item,
                 scores=item.scores[order],
                 labels=item.labels[order],
-                names=first.names)
+                names=names)
         elif len(item.labels) != len(first.labels):
             raise ValueError(f'{pair} have {len(first.labels)} and '
                              f'{len(item.labels)} clips, and no names to '
@@ -290,7 +291,7 @@ def align(items: Sequence[Predictions],
         wrong = np.flatnonzero(item.labels != first.labels)
         if wrong.size:
             i = wrong[0]
-            clip = first.names[i] if named else i
+            clip = first.names[i] if first.names and named else i
             raise ValueError(
                 f'{pair} have other labels for {wrong.size} clips, such as '
                 f'clip {clip}: {first.labels[i]} and {item.labels[i]}; they '
@@ -299,13 +300,13 @@ def align(items: Sequence[Predictions],
     return aligned
 
 
-def _check_names(first: Predictions, item: Predictions, first_source: str,
+def _check_names(first: List[str], names: List[str], first_source: str,
                  source: str) -> None:
-    if len(set(item.names)) < len(item.names):
-        twice = next(n for n in item.names if item.names.count(n) > 1)
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
         raise ValueError(f'{source!r} has clip {twice} more than once, so '
                          'clips cannot be matched by name; dump each once')
-    one, two = set(first.names), set(item.names)
+    one, two = set(first), set(names)
     if one != two:
         parts = [
             f'{len(only)} only in {where!r} '

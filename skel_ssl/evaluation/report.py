@@ -125,7 +125,8 @@ def make_table(evaluation: Evaluation, title: str) -> Table:
             table.add_row(
                 f'  {metric_title(metric)}',
                 *(row[k].text() if k in row else '' for k in kinds),
-                found and '{:.1f}-{:.1f}'.format(*(100 * x for x in found)))
+                '{:.1f}-{:.1f}'.format(*(100 * x for x in found))
+                if found else None)
         table.add_section()
     chance = 100 / evaluation.data['train']['num_classes']
     table.add_row('chance', *[f'{chance:.1f}'] * len(kinds), style='dim')
@@ -157,8 +158,9 @@ def footnotes(evaluation: Evaluation) -> List[str]:
                      ' more pre-training seeds: give more checkpoints.')
     for readout in dict.fromkeys(run.readout for run in pretrained):
         runs = [run for run in pretrained if run.readout == readout]
-        notes = [run.scores.notes.get('linear') for run in runs]
-        if None not in notes:
+        notes = [run.scores.notes['linear'] for run in runs
+                 if 'linear' in run.scores.notes]
+        if len(notes) == len(runs):
             lines.append(f'linear, {readout}: lr ' + ', '.join(
                 f'{note["learning_rate"]:g}' +
                 ' (edge of the grid)' * note.get('on_the_edge', False)

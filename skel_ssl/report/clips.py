@@ -2,7 +2,7 @@
 """What a model makes of its data: clips, and features in the plane."""
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib.colors import to_hex
@@ -40,7 +40,7 @@ from .pictures import image, png_bytes
 
 _NUM_CLIPS = 2
 _MOST_POINTS = 600
-_GIF = dict(num_frames=32, fps=8., dpi=88)
+_GIF: Dict[str, Any] = dict(num_frames=32, fps=8., dpi=88)
 _MAP = (5.4, 4.6)  # inches, so that its numbers can be read on a phone
 _SEED = 0
 # Titles of both sections, which have other names for other models.

@@ -54,7 +54,8 @@ def read_weights(path: Path) -> Weights:
         path (Path): The file.
     """
     loaded = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    meta, sizes = loaded.get('meta', {}), {}
+    meta = loaded.get('meta', {})
+    sizes: Dict[str, int] = {}
     for name, value in loaded.get('state_dict', loaded).items():
         part = name.split('.')[0]
         sizes[part] = sizes.get(part, 0) + value.numel()
@@ -130,19 +131,20 @@ def config_section(path: Optional[Path], cfg: Optional[Config],
 
 def environment_section(run: RunFiles) -> Section:
     """When the run was started, and on what."""
-    logs = [log for log in run.logs if log.text is not None]
+    logs = [(log.text, log.records) for log in run.logs
+            if log.text is not None]
     if not logs:
         return absent('environment', 'Environment', 'There is no log for '
                       'people (*/*.log) in the work dir; training writes it:',
                       command=_TRAIN.format(run.work_dir))
     rows = []
-    for log in logs:
-        steps = [r['step'] for r in log.records if 'iter' in r]
-        rows.append((log.text.stem, *(log_times(log.text) or ('', '')),
+    for path, records in logs:
+        steps = [r['step'] for r in records if 'iter' in r]
+        rows.append((path.stem, *(log_times(path) or ('', '')),
                      min(steps, default=''), max(steps, default='')))
     starts = table(('start', 'first line', 'last line', 'first step logged',
                     'last step logged'), rows)
-    newest = logs[-1].text
+    newest, _ = logs[-1]
     return Section('environment', 'Environment', join(
         starts, listing(read_environment(newest)),
         source('From ', code(newest), '.')), folded=True)

@@ -84,7 +84,9 @@ def make_page(run: RunFiles,
     progress = progress or Progress(disable=True)
     bar = progress.add_task('sections', total=None)
     paths = {path.resolve(): path for path in (*run.evaluations, *evaluations)}
-    records = [(path, read_evaluation(path)) for path in paths.values()]
+    records: Records = [
+        (path, read_evaluation(path)) for path in paths.values()
+    ]
     read, refused = _read_dumps(run.dumps, dumps)
     names = find_class_names(cfg) if cfg is not None and with_data else None
     evaluate, test = _commands(run, cfg, weights)
@@ -95,14 +97,14 @@ def make_page(run: RunFiles,
     sections = [
         config_section(run.config, cfg, run.work_dir),
         curves_section(run),
-        collapse_section(run, weights and weights.info), *results,
+        collapse_section(run, weights.info if weights else None), *results,
         *_look_at_data(run, cfg, weights, with_data, progress),
         weights_section(weights, run.work_dir),
         environment_section(run)
     ]
     progress.remove_task(bar)
     name = run.work_dir.resolve().name
-    if cfg is not None:
+    if cfg is not None and run.config is not None:
         name = f'{run.config.stem} ({name})'
     facts = key_facts(run, cfg, weights, records, read)
     return _assemble(name, run, facts, sections, command), sections
@@ -128,12 +130,11 @@ def _commands(run: RunFiles, cfg: Optional[Config],
               weights: Optional[Weights]) -> Tuple[str, str]:
     """What makes an evaluation and a dump, as far as it is known."""
     checkpoint = weights.path if weights else 'CKPT'
-    config, pretraining = run.config or 'CONFIG', False
-    if cfg is not None and is_masked(cfg):
-        pretraining = True
-        config = Path('configs/benchmarks/linear', run.config.name)
-        if not config.is_file():
-            config = 'CONFIG_OF_A_RECOGNIZER'
+    config = str(run.config or 'CONFIG')
+    pretraining = cfg is not None and is_masked(cfg)
+    if pretraining:
+        probe = Path('configs/benchmarks/linear', Path(config).name)
+        config = str(probe) if probe.is_file() else 'CONFIG_OF_A_RECOGNIZER'
     evaluate = (f'python tools/evaluate.py {config} {checkpoint} --out '
                 f'{run.work_dir / "evaluation.json"}')
     test = ''
@@ -150,14 +151,16 @@ def _look_at_data(run: RunFiles, cfg: Optional[Config],
                   weights: Optional[Weights], with_data: bool,
                   progress: Progress) -> List[Section]:
     """The sections that need the data set."""
+    config: Any = run.config  # there, and so are cfg and weights: obstacle()
+    checkpoint: Any = weights
     masked = cfg is None or is_masked(cfg)
 
     def clips() -> Section:
         make = masks_section if masked else samples_section
-        return make(cfg, weights, run.config)
+        return make(cfg, checkpoint, config)
 
     def embedding() -> Section:
-        return embedding_section(cfg, weights, run.config, progress)
+        return embedding_section(cfg, checkpoint, config, progress)
 
     return [
         obstacle(name, title, cfg, weights, with_data)

@@ -156,9 +156,9 @@ def predictions_section(dumps: Sequence[Tuple[Path, Predictions]],
         return Section('confusions', title, join(section.body, *notes), False)
     parts: List[Any] = []
     for path, predictions in dumps:
-        known = names is not None and len(names) == predictions.num_classes
-        own = list(names) if known else [
-            f'class {i}' for i in range(predictions.num_classes)]
+        own = list(names or ())
+        if len(own) != predictions.num_classes:
+            own = [f'class {i}' for i in range(predictions.num_classes)]
         parts += [tag('h3', path.name), _one_dump(path, predictions, own)]
     return Section('confusions', title, join(*parts, *notes))
 

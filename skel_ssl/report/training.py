@@ -90,7 +90,8 @@ def curves_section(run: RunFiles) -> Section:
             '(*/vis_data/scalars.json) with scalars in the work dir; '
             'training writes it:',
             command=f'python tools/train.py CONFIG --work-dir {run.work_dir}')
-    figures, rows, seen = [], [], []
+    figures, rows = [], []
+    seen: List[str] = []
     for key in scalars:
         svg, unit = panel(run, key)
         rows.append(extremes(run, key, unit))

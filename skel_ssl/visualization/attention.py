@@ -78,8 +78,10 @@ def record_attention(
 
         return hook
 
-    handles = [blocks[i].attn.register_forward_hook(hook_of(i))
-               for i in which]
+    handles = [
+        blocks[i].get_submodule('attn').register_forward_hook(hook_of(i))
+        for i in which
+    ]
     try:
         yield found
     finally:

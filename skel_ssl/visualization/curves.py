@@ -106,9 +106,9 @@ def draw_curves(runs: Mapping[str, Sequence[Sequence[Record]]],
         raise ValueError(f'smooth={smooth} must be 1 or more')
     there = {key: None for logs in runs.values() for records in logs
              for record in records for key in record}
-    wanted = keys
-    if keys is None:
-        wanted = [key for key in LABELS if key in there]
+    wanted = keys if keys is not None else [
+        key for key in LABELS if key in there
+    ]
     missing = [key for key in wanted if key not in there]
     if missing or not wanted:
         known = sorted(set(there) - {'step', 'epoch', 'iter'})

@@ -7,10 +7,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from mmengine.structures import BaseDataElement
-from torch import nn
 
 from skel_ssl.datasets.layouts import get_layout
 from skel_ssl.datasets.seeded_sampler import (
@@ -149,11 +149,11 @@ def load_masked_model(cfg: Config,
 
 
 @torch.no_grad()
-def predict(model: nn.Module, batch: Dict[str, Any]) -> List[BaseDataElement]:
+def predict(model: BaseModel, batch: Dict[str, Any]) -> List[BaseDataElement]:
     """Data samples of a batch with all that pictures need.
 
     Args:
-        model (nn.Module): In eval mode; of masked pre-training, or any
+        model (BaseModel): In eval mode; of masked pre-training, or any
             recognizer.
         batch (dict): See :func:`read_clips`; its data samples are changed.
     """

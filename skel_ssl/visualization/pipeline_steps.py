@@ -142,7 +142,7 @@ def take_step(results: Mapping[str, Any],
     name = RAW if before is None else type(transform).__name__
     streams = tuple(getattr(transform, 'feats', None) or
                     (before.streams if before else ('j', )))
-    settings = '' if before is None else _settings(transform)
+    settings = '' if transform is None else _settings(transform)
     found = results.get('keypoint', results.get('inputs'))
     if isinstance(found, Mapping):
         found = found.get('keypoint')
@@ -166,7 +166,8 @@ def take_step(results: Mapping[str, Any],
             step, keypoint=keypoint[..., :dims], num_clips=num_clips,
             scores=None if scores is None else np.array(scores, copy=True))
         if mask is not None:
-            step = replace(step, hidden=_spread(np.asarray(mask), step))
+            step = replace(
+                step, hidden=_spread(np.asarray(mask), keypoint.shape[1]))
     return step if before is None else replace(
         step, changed=not step.same_picture(before))
 
@@ -186,13 +187,13 @@ def _side_by_side(values: np.ndarray) -> Tuple[np.ndarray, int]:
                                          *values.shape[3:]), clips
 
 
-def _spread(mask: np.ndarray, step: Step) -> np.ndarray:
+def _spread(mask: np.ndarray, num_frames: int) -> np.ndarray:
     """``(M, nc * T, V)`` of a mask ``(nc, M, S, V)``; of several masks of a
     person, ``(nc, M, K, S, V)``, the first."""
     if mask.ndim == 5:
         mask = mask[:, :, 0]
     clips, persons, segments, joints = mask.shape
-    patch = step.keypoint.shape[1] // (clips * segments)
+    patch = num_frames // (clips * segments)
     return mask.swapaxes(0, 1).reshape(persons, clips * segments,
                                        joints).repeat(patch, 1)
 
@@ -258,7 +259,8 @@ def draw_step(step: Step,
             lines.append(f'(the first of {", ".join(step.streams)})')
     return make_scene(
         step.keypoint, layout, view, up, step.scores, step.hidden,
-        _image(step), vectors=step.streams[0] != 'j', title=title,
+        _image(step.keypoint, step), vectors=step.streams[0] != 'j',
+        title=title,
         details='\n'.join([*lines, settings]))
 
 
@@ -266,11 +268,11 @@ def _count(number: int, what: str) -> str:
     return f'{number} {what}' + ('s' if number != 1 else '')
 
 
-def _image(step: Step) -> Optional[Box]:
+def _image(keypoint: np.ndarray, step: Step) -> Optional[Box]:
     """Left, top, right, bottom of the image, if the joints are in one."""
-    if step.keypoint.shape[-1] != 2 or step.streams[0] != 'j':
+    if keypoint.shape[-1] != 2 or step.streams[0] != 'j':
         return None
-    if np.abs(step.keypoint).max(initial=0) <= _LARGEST_SHARE:
+    if np.abs(keypoint).max(initial=0) <= _LARGEST_SHARE:
         return -1., -1., 1., 1.
     if step.img_shape is None:
         return None

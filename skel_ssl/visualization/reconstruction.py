@@ -11,7 +11,8 @@ last visible frame onwards; before the first visible frame backwards from it.
 A joint that is never visible starts where it truly is.
 """
 import torch
-from torch import Tensor, nn
+from mmengine.model import BaseModule
+from torch import Tensor
 
 from skel_ssl.models.targets import (
     BallMotionTarget,
@@ -25,7 +26,7 @@ _EPS = 1e-6  # as in the targets' normalisation
 _RIM = 1 - 1e-5  # largest radius that ``ball_map`` gives
 
 
-def can_reconstruct(target: nn.Module) -> bool:
+def can_reconstruct(target: BaseModule) -> bool:
     """Whether predictions of this target can be put back into
     coordinates."""
     if isinstance(target, JointTarget):
@@ -33,7 +34,7 @@ def can_reconstruct(target: nn.Module) -> bool:
     return isinstance(target, (CoordinateTarget, MotionTarget))
 
 
-def explain(target: nn.Module) -> str:
+def explain(target: BaseModule) -> str:
     """What is to be known of a picture of a reconstruction."""
     if isinstance(target, JointTarget):
         return 'coordinates as predicted'
@@ -46,12 +47,12 @@ def explain(target: nn.Module) -> str:
 
 
 @torch.no_grad()
-def reconstruct(target: nn.Module, persons: Tensor, prediction: Tensor,
+def reconstruct(target: BaseModule, persons: Tensor, prediction: Tensor,
                 mask: Tensor) -> Tensor:
     """Coordinates of persons of whom the hidden tokens are predicted.
 
     Args:
-        target (nn.Module): The model's target, see :func:`can_reconstruct`.
+        target (BaseModule): The model's target, see :func:`can_reconstruct`.
         persons (Tensor): ``(P, T, V, C)``, the truth.
         prediction (Tensor): ``(P, S, V', D')`` of all tokens.
         mask (Tensor): ``(P, S, V')`` bool, True = hidden.

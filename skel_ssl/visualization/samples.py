@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
+from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
-from torch import Tensor, nn
+from torch import Tensor
 
 from skel_ssl.datasets.layouts import LAYOUTS, LayoutLike, get_layout
 from skel_ssl.evaluation.predictions import Predictions
@@ -86,7 +87,7 @@ class Clip:
         view = self.view
         return make_scene(
             self.keypoint if keypoint is None else keypoint,
-            view.body_of(self.keypoint.shape[2]), view.view, view.up,
+            view.body_of(self.keypoint.shape[2]), view.view, str(view.up),
             vectors=view.vectors, **{'scores': self.scores, **kwargs})
 
 
@@ -123,7 +124,7 @@ def read_clip(inputs: Any, view: BodyView, num: int = 0) -> Clip:
     return Clip(keypoint, scores, view)
 
 
-def annotate(model: nn.Module, inputs: Sequence[Tensor],
+def annotate(model: BaseModel, inputs: Sequence[Tensor],
              samples: Sequence[BaseDataElement]) -> None:
     """Add to data samples of a masked model what pictures need.
 
@@ -133,7 +134,7 @@ def annotate(model: nn.Module, inputs: Sequence[Tensor],
     and were kept.
 
     Args:
-        model (nn.Module): A ``MaskedSkeletonModel``.
+        model (BaseModel): A ``MaskedSkeletonModel``.
         inputs (Sequence[Tensor]): The clips, ``(num_clips, M, T, V, C)``.
         samples (Sequence[BaseDataElement]): What ``predict`` gave.
     """
@@ -176,7 +177,7 @@ def sample_scenes(clip: Clip,
         keypoint[~present] = 0
         clip = replace(clip, keypoint=keypoint)
     there = clip.keypoint.any((1, 2, 3))
-    shape = clip.keypoint.shape[1:3]
+    frames, num_joints = shape = clip.keypoint.shape[1:3]
     facts = [_count(int(there.sum()), 'person'), _count(shape[0], 'frame')]
     scenes = [clip.scene(title='input', details=', '.join(facts))]
     mask = _field(sample, 'mask', num)
@@ -185,7 +186,8 @@ def sample_scenes(clip: Clip,
     mask = mask & there[:, None, None]
     joints = sample.get('token_joints')
     scenes.append(clip.scene(
-        hidden=spread_tokens(mask, *shape, joints, False), title='mask',
+        hidden=spread_tokens(mask, frames, num_joints, joints, False),
+        title='mask',
         details=_describe_mask(mask[there], shape, joints)))
     found = _field(sample, 'reconstruction', num)
     if found is not None:
@@ -198,7 +200,7 @@ def sample_scenes(clip: Clip,
         mean = error[mask].mean() if mask.any() else 0.
         error = np.where(mask, error, np.nan)
         scenes.append(clip.scene(
-            heat=error_heat(spread_tokens(error, *shape, joints)),
+            heat=error_heat(spread_tokens(error, frames, num_joints, joints)),
             title='error of hidden tokens', details=f'{mean:.3g} on average'))
     return scenes
 

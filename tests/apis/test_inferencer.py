@@ -145,7 +145,7 @@ class TestResults:
         infer = SkeletonInferencer(cfg, probe, 'cpu', cfg_options=TINY_PROBE)
         clip = make_clip(0, frames=80)
         np.random.seed(3)
-        first, second = infer([make_clip(1), clip])
+        _first, second = infer([make_clip(1), clip])
         state = np.random.get_state()[1].tolist()
         assert without_input(infer(clip)[0])['scores'] == pytest.approx(
             second['scores'], abs=1e-5)

@@ -333,7 +333,7 @@ def test_recordings_that_cannot_be_used(tool, own):
     write_table(folder, ['file,label,subject', *rows] + [
         f'{name},a,1' for name in ('clip0.npy', 'five.npy', 'flat.npy',
                                    'gone.csv', 'hole.npy')])
-    code, printed = tool('convert', *own_args(folder))
+    code, _printed = tool('convert', *own_args(folder))
     assert code == SKIPPED
     data = load_annotations(folder / 'x.pkl')
     assert [clip['frame_dir'] for clip in data['annotations']] == sorted(clips)

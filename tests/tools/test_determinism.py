@@ -63,7 +63,6 @@ def make_runner(name, work_dir, workers, persons=None, **settings):
             loader.update(num_workers=workers, persistent_workers=workers > 0)
             loader.dataset.ann_file = loader.dataset.ann_file.replace(
                 'ntu60', 'demo')
-    cfg.default_hooks.seeded_steps = dict(type='SeededStepsHook')
     cfg.train_cfg.max_epochs = EPOCHS
     if 'val_interval' in cfg.train_cfg:
         cfg.train_cfg.val_interval = 1

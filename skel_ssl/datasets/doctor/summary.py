@@ -12,7 +12,7 @@ from .findings import SEVERITIES
 
 _BINS = 12
 
-VERDICTS = CLEAN, FAULTS, UNREADABLE = 'clean', 'faults', 'unreadable'
+CLEAN, FAULTS, UNREADABLE = 'clean', 'faults', 'unreadable'
 
 
 def summarise(found: Examination) -> Dict[str, Any]:

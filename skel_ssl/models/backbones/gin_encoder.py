@@ -110,6 +110,7 @@ class GINEncoder(BaseModule):
                 f'the data have {persons.shape[-2]} joints and the encoder '
                 f'is made for {self.num_joints}: give it the layout= of the '
                 'data')
+        assert self.in_channels is not None, 'it embeds no coordinates'
         return split_scores(persons, self.in_channels)
 
     def forward(self, x: Tensor) -> Tensor:

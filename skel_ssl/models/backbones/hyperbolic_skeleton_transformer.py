@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """HA-CM's encoder: tokens of the limbs, in the Poincare ball."""
-from typing import Optional, Union
+from typing import List, Optional, Union
 
 import torch
 from torch import Tensor
@@ -9,9 +9,9 @@ from skel_ssl.datasets.layouts import SkeletonLayout, get_layout
 from skel_ssl.registry import MODELS
 
 from ..ops.hyperbolic import ball_map
-from .skeleton_transformer import SkeletonTransformer
+from .skeleton_transformer import InitCfg, SkeletonTransformer
 
-INIT_CFG = [
+INIT_CFG: List[dict] = [
     dict(type='Xavier', layer='Linear', distribution='uniform'),
     dict(type='Constant', layer='LayerNorm', val=1., bias=0.)
 ]
@@ -52,7 +52,7 @@ class HyperbolicSkeletonTransformer(SkeletonTransformer):
                  patch_len: int = 3,
                  layer_scale: Optional[float] = None,
                  norm_eps: float = 1e-5,
-                 init_cfg: Optional[dict] = None,
+                 init_cfg: InitCfg = None,
                  **kwargs) -> None:
         layout = get_layout(layout)
         if trunk not in layout.parts:

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The joint-token transformer that masked methods pre-train."""
-from typing import List, Optional, Tuple
+from typing import List, Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseModule
@@ -12,7 +12,8 @@ from ..ops.persons import present_persons
 from ..ops.token_embed import JointEmbedding, PositionEmbedding
 from ..ops.transformer import TransformerBlock
 
-INIT_CFG = [
+InitCfg = Optional[Union[dict, List[dict]]]
+INIT_CFG: List[dict] = [
     dict(type='TruncNormal', layer=['Linear', 'Conv2d'], std=0.02, bias=0.),
     dict(type='Constant', layer='LayerNorm', val=1., bias=0.)
 ]
@@ -81,7 +82,7 @@ class SkeletonTransformer(BaseModule):
                  skip_empty_persons: bool = True,
                  frozen: bool = False,
                  attention: str = 'fused',
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: InitCfg = None) -> None:
         super().__init__(init_cfg=init_cfg or INIT_CFG)
         if num_frames % patch_len:
             raise ValueError(

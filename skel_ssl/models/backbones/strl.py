@@ -52,7 +52,7 @@ class STRLBlock(BaseModule):
     ``ReLU(BN(W (repeat(sum over joints of encoder(H)) + BN(conv(H)))))``.
 
     Args:
-        encoders (Sequence[nn.Module]): One for all persons, or one for each
+        encoders (Sequence[BaseModule]): One for all persons, or one for each
             person slot.
         in_dims (int): Width of the input.
         out_dims (int): Width of the output.
@@ -62,7 +62,7 @@ class STRLBlock(BaseModule):
     """
 
     def __init__(self,
-                 encoders: Sequence[nn.Module],
+                 encoders: Sequence[BaseModule],
                  in_dims: int,
                  out_dims: int,
                  interaction: Optional[str] = None,

@@ -111,7 +111,7 @@ class PersonDataPreprocessor(BaseDataPreprocessor):
         if not self.skip_empty_persons:
             present = torch.ones_like(present)
         slots = present.flatten().nonzero()[:, 0]
-        batch = dict(
+        batch: Dict[str, Any] = dict(
             inputs=clips.flatten(0, 2)[slots],
             slots=slots,
             views=tuple(clips.shape[1:3]))

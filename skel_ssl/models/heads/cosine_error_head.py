@@ -68,6 +68,7 @@ class CosineErrorHead(BaseModule):
         error = self.token_error(pred, target)
         if not self.literal:
             return dict(loss=global_mean(error))
+        assert counts is not None
         share = 1 / counts.float()  # adds up to the number of graphs
         terms = global_mean(error * share**self.beta)
         return dict(loss=terms / global_mean(share).clamp(min=1e-12))

@@ -108,9 +108,10 @@ class CrossContrastLoss(BaseModule):
             ], 1)
             if self.gather:
                 means = gather_rows(means)
-            means = dict(zip('abg', means.chunk(3, 1)))
-            loss = sum(
-                cross_contrast(means[x], means[y]) for x, y in self.pairs)
+            groups = dict(zip('abg', means.chunk(3, 1)))
+            loss, *rest = (
+                cross_contrast(groups[x], groups[y]) for x, y in self.pairs)
+            loss = sum(rest, loss)
             if self.gather:
                 # The value stays; see gather_rows for the gradient.
                 scaled = loss * get_world_size()

@@ -30,6 +30,8 @@ class FrozenLinear(nn.Module):
     Args:
         dims (int): Width of input and output.
     """
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, dims: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Self-attention decoder over visible latents and mask tokens."""
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ class TransformerDecoder(BaseDecoder):
         if not self.blocks:
             return place_tokens(visible, kept, masked), None
         # A hidden token is the same in everybody until the tokens mix.
-        first = self.blocks[0]
+        first: Any = self.blocks[0]
         qkv = place_tokens(
             first.attn.qkv(first.norm1(visible)), kept,
             first.attn.qkv(first.norm1(masked)))

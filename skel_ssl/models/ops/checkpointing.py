@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Trade time for memory without touching what is learned."""
-from typing import Any
+from typing import Any, List
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -17,7 +17,9 @@ def run_with_checkpoint(module: nn.Module, *args: Any) -> Any:
         module (nn.Module): The module.
         *args: Its inputs.
     """
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    norms: List[Any] = [
+        m for m in module.modules() if isinstance(m, _BatchNorm)
+    ]
     again = False
 
     def run(*args: Any) -> Any:

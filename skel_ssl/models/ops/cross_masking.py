@@ -180,11 +180,11 @@ def cross_mask(temporal: Tensor,
                                 rank + sum(kept))
         places.append(place)
         listed, before = listed + visible, before + flat.shape[1]
-    positions, places = torch.cat(positions), torch.cat(places, 1)
+    place = torch.cat(places, 1)
     indices = TokenIndices(torch.cat(encoded, 1), torch.cat(hidden, 1))
-    mask = torch.zeros_like(places, dtype=torch.bool)
+    mask = torch.zeros_like(place, dtype=torch.bool)
     mask = mask.scatter(1, indices.hidden, True)
-    rank = torch.empty_like(places)
-    rank[:, positions] = places
+    rank = torch.empty_like(place)
+    rank[:, torch.cat(positions)] = place
     shape = (-1, num_segments, num_joints)
     return CrossMasking(mask.view(shape), indices, rank.view(shape))

@@ -5,7 +5,7 @@ A layer works on ``(..., V, D)``: any number of graphs of one body, with one
 dense matrix of the body for all of them.
 """
 from abc import ABCMeta, abstractmethod
-from typing import Dict, Type, Union
+from typing import Callable, Dict, Type, Union
 
 import torch
 import torch.nn.functional as F
@@ -70,6 +70,7 @@ class GraphLayer(nn.Module, metaclass=ABCMeta):
     Raises:
         ValueError: If there is no such activation.
     """
+    operator: Tensor
 
     def __init__(self,
                  operator: Tensor,
@@ -84,7 +85,7 @@ class GraphLayer(nn.Module, metaclass=ABCMeta):
         self.register_buffer('operator', operator, persistent=False)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.BatchNorm1d(out_dims) if norm_act else None
-        self.act = ACTIVATIONS[act]() if norm_act else None
+        self.act = ACTIVATIONS[act]() if norm_act else nn.Identity()
 
     @abstractmethod
     def message(self, h: Tensor) -> Tensor:
@@ -202,7 +203,7 @@ class GATLayer(GraphLayer):
         return mixed.transpose(-2, -3).flatten(-2) + self.bias
 
 
-LAYERS: Dict[str, Type[GraphLayer]] = {
+LAYERS: Dict[str, Callable[..., GraphLayer]] = {
     'gin': GINLayer,
     'gcn': GCNLayer,
     'gat': GATLayer

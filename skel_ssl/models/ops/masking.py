@@ -104,7 +104,8 @@ def count_segments(num_frames: int, patch_len: int) -> int:
 def _token_means(patches: Tensor) -> Tensor:
     """``patches.mean((2, 4))`` of ``(P, S, L, V, C)``, but for rounding, and
     in a fraction of the time."""
-    return sum(patches.mean(2).unbind(-1)) / patches.shape[-1]
+    first, *rest = patches.mean(2).unbind(-1)
+    return sum(rest, first) / patches.shape[-1]
 
 
 def motion_intensity(persons: Tensor, patch_len: int) -> Tensor:
@@ -219,7 +220,7 @@ def tube_mask(intensity: Tensor,
         ValueError: If S is not a multiple of ``tube_len`` or the ratio hides
             all joints or none.
     """
-    num_persons, num_segments, num_joints = intensity.shape
+    _, num_segments, num_joints = intensity.shape
     kept = num_kept(num_joints, mask_ratio)
     if num_segments % tube_len:
         raise ValueError(

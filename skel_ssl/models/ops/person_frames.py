@@ -39,9 +39,8 @@ class PersonFrames:
     def _of_seen(cls, present: Tensor, persons: Tensor,
                  seen: Tensor) -> 'PersonFrames':
         frames = seen.flatten().nonzero()[:, 0]
-        if len(frames) == seen.numel():
-            frames = None
-        return cls(present, persons, seen, frames)
+        everywhere = len(frames) == seen.numel()
+        return cls(present, persons, seen, None if everywhere else frames)
 
     @property
     def slot(self) -> Tensor:

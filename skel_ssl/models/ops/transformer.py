@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The pre-norm transformer blocks that encoders and decoders share."""
-from typing import Optional
+from typing import Any, Optional, Type
 
 import torch
 import torch.nn.functional as F
@@ -139,7 +139,7 @@ class TransformerBlock(nn.Module):
         norm_eps (float): Epsilon of the layer norms.
         attention (str): See :func:`attend`.
     """
-    mixer = Attention
+    mixer: Type[Any] = Attention
 
     def __init__(self,
                  dims: int,
@@ -190,6 +190,7 @@ class CrossAttentionBlock(TransformerBlock):
     each other."""
     mixer = CrossAttention
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+    def forward(  # type: ignore[override]
+            self, x: Tensor, memory: Tensor) -> Tensor:
         """``(P, Q, D)`` and ``(P, K, D)`` to ``(P, Q, D)``."""
         return self._finish(x, self.attn(self.norm1(x), memory))

@@ -10,8 +10,12 @@ from torch import Tensor
 
 from skel_ssl.registry import MODELS
 
+from ..ops.ema import EMATeacher
 from ..ops.indices import TokenIndices, mask_to_indices
 from ..ops.queries import count_masks, draw_some, first_masks, gather_shared
+
+# TokenIndices here; a model of graphs has HiddenJoints in their place.
+Indices = Any
 
 
 class ModelView(NamedTuple):
@@ -91,7 +95,7 @@ class MaskedSkeletonModel(BaseModel):
             self.target.bind(self.backbone)
 
     @property
-    def teacher(self) -> Optional[torch.nn.Module]:
+    def teacher(self) -> Optional[EMATeacher]:
         """The EMA teacher, if the target has one."""
         return getattr(self.target, 'teacher', None)
 
@@ -105,7 +109,7 @@ class MaskedSkeletonModel(BaseModel):
                 data_samples: Optional[List[BaseDataElement]] = None,
                 mode: str = 'tensor',
                 mask: Optional[Tensor] = None,
-                indices: Optional[TokenIndices] = None,
+                indices: Optional[Indices] = None,
                 rank: Optional[Tensor] = None,
                 slots: Optional[Tensor] = None,
                 views: Optional[Tuple[int, int]] = None) -> Any:
@@ -138,6 +142,9 @@ class MaskedSkeletonModel(BaseModel):
         mask, indices, rank = self.hide(inputs, mask, indices, rank)
         if mode == 'loss':
             return self.loss(inputs, indices, rank)
+        if data_samples is None or slots is None or views is None:
+            raise ValueError("mode 'predict' fills the data samples of clips: "
+                             'give data_samples, slots and views')
         return self.predict(inputs, data_samples, mask, indices, rank, slots,
                             views)
 
@@ -145,9 +152,9 @@ class MaskedSkeletonModel(BaseModel):
         self,
         inputs: Tensor,
         mask: Optional[Tensor] = None,
-        indices: Optional[TokenIndices] = None,
+        indices: Optional[Indices] = None,
         rank: Optional[Tensor] = None
-    ) -> Tuple[Tensor, TokenIndices, Optional[Tensor]]:
+    ) -> Tuple[Tensor, Indices, Optional[Tensor]]:
         """Which tokens are hidden: here those of the data's masks.
 
         Args:
@@ -187,7 +194,7 @@ class MaskedSkeletonModel(BaseModel):
         """:meth:`extract_feat`, averaged over tokens: ``(P, D)``."""
         return self.extract_feat(inputs).flatten(1, -2).mean(1)
 
-    def loss(self, inputs: Tensor, indices: TokenIndices,
+    def loss(self, inputs: Tensor, indices: Indices,
              rank: Optional[Tensor]) -> Dict[str, Tensor]:
         """Losses of a batch, see :meth:`forward`."""
         latent = self.encode_visible(inputs, indices)
@@ -214,7 +221,7 @@ class MaskedSkeletonModel(BaseModel):
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: List[BaseDataElement],
-                mask: Tensor, indices: TokenIndices, rank: Optional[Tensor],
+                mask: Tensor, indices: Indices, rank: Optional[Tensor],
                 slots: Tensor, views: Tuple[int,
                                             int]) -> List[BaseDataElement]:
         """Fill the data samples.
@@ -246,7 +253,7 @@ class MaskedSkeletonModel(BaseModel):
                 sample.set_field(value, name)
         return data_samples
 
-    def decode(self, inputs: Tensor, indices: TokenIndices,
+    def decode(self, inputs: Tensor, indices: Indices,
                rank: Optional[Tensor]) -> Tensor:
         """Encode the visible tokens and decode all, ``(P, S * V, D')``."""
         latent = self.backbone.encode(inputs, indices.kept)
@@ -256,7 +263,7 @@ class MaskedSkeletonModel(BaseModel):
     def inspect(self,
                 inputs: Tensor,
                 mask: Optional[Tensor] = None,
-                indices: Optional[TokenIndices] = None,
+                indices: Optional[Indices] = None,
                 rank: Optional[Tensor] = None) -> ModelView:
         """Targets, predictions and features; see :meth:`forward`."""
         mask, indices, rank = first_masks(
@@ -275,7 +282,7 @@ class MaskedSkeletonModel(BaseModel):
                          self.head(decoded[hidden]), features)
 
     def sides(self, mask: Tensor,
-              indices: TokenIndices) -> Tuple[Tensor, Tensor]:
+              indices: Indices) -> Tuple[Tensor, Tensor]:
         """Which of the ``P * L`` tokens are predicted, and which are seen by
         the encoder: two bool vectors."""
         return mask.flatten(), ~mask.flatten()

@@ -3,7 +3,8 @@
 from typing import Optional
 
 import torch
-from torch import Tensor, nn
+from mmengine.model import BaseModule
+from torch import Tensor
 
 from skel_ssl.registry import MODELS
 
@@ -44,7 +45,7 @@ class BallMotionTarget(MotionTarget):
         self.target_map = target_map
         self.register_buffer('joints', None, persistent=False)
 
-    def bind(self, backbone: nn.Module) -> None:
+    def bind(self, backbone: BaseModule) -> None:
         """Learn which joints are tokens; called by the algorithm."""
         self.joints = torch.clone(backbone.token_joints)
 

@@ -5,7 +5,7 @@ from typing import List
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from skel_ssl.registry import MODELS
 
@@ -38,9 +38,9 @@ class JointTarget(BaseModule):
             raise ValueError(f'there is no source {source!r}; choose one of '
                              f'{SOURCES}')
         self.source = source
-        self._student: List[nn.Module] = []  # unregistered, not a child
+        self._student: List[BaseModule] = []  # unregistered, not a child
 
-    def bind(self, backbone: nn.Module) -> None:
+    def bind(self, backbone: BaseModule) -> None:
         """Take the encoder whose embedding is meant; called by the
         algorithm, again after the weights are initialised."""
         self._student = [backbone]

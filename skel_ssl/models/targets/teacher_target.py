@@ -5,7 +5,7 @@ from typing import List, NamedTuple, Optional
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from skel_ssl.registry import MODELS
 
@@ -31,7 +31,7 @@ def normalise_layers(layers: List[Tensor],
     Returns:
         Tensor: ``(P, L, D)`` float32.
     """
-    mean = 0.
+    mean = torch.zeros((), device=layers[0].device)
     for hidden in layers:
         hidden = hidden.float()
         if layer_norm == 'instance':
@@ -87,7 +87,7 @@ class TeacherTarget(BaseModule):
         self.final_norm = final_norm
         self.teacher: Optional[EMATeacher] = None
 
-    def bind(self, backbone: nn.Module) -> None:
+    def bind(self, backbone: BaseModule) -> None:
         """Make the teacher of this student; called by the algorithm."""
         if not 1 <= self.top_k <= backbone.depth:
             raise ValueError(
@@ -98,6 +98,7 @@ class TeacherTarget(BaseModule):
     @torch.no_grad()
     def layers(self, persons: Tensor) -> List[Tensor]:
         """The teacher's last ``top_k`` blocks: ``(P, S * V, D)`` each."""
+        assert self.teacher is not None, 'bind() comes first'
         return self.teacher.module.hidden_states(persons)[-self.top_k:]
 
     @torch.no_grad()
@@ -112,11 +113,13 @@ class TeacherTarget(BaseModule):
         Args:
             persons (Tensor): ``(P, T, V, C)``.
         """
+        assert self.teacher is not None, 'bind() comes first'
         layers = self.layers(persons)
         output = self.teacher.module.norm(layers[-1])
+        first, *rest = (hidden.float() for hidden in layers)
         return TeacherView(
             target=self._normalise(layers),
-            raw=sum(hidden.float() for hidden in layers) / len(layers),
+            raw=sum(rest, first) / len(layers),
             feature=output.float().mean(1))
 
     def _normalise(self, layers: List[Tensor]) -> Tensor:

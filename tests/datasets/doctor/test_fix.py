@@ -66,7 +66,7 @@ def test_everything_at_once(synthetic, tmp_path):
     for plants in PLANTS.values():
         for plant in plants:
             plant(patient)
-    mended, fixes = mend(patient.data, examine(patient.data))
+    mended, _fixes = mend(patient.data, examine(patient.data))
     write_pose_pickle(tmp_path / 'out.pkl', **mended)
     again = load_annotations(tmp_path / 'out.pkl')
     assert faults(again) <= NOT_MENDED
