@@ -79,7 +79,7 @@ class SkeletonDataset(PoseDataset):
             names is put on the log and into ``metainfo['few_labels']``, and
             thus into checkpoints; give one as ``sha256`` and another choice
             is an error.
-        subjects (list[str], optional): Keep only the clips of these
+        subjects (list[str | int], optional): Keep only the clips of these
             performers, see :func:`subject_of`: for a validation on people
             that were not trained on, within a training split.
         **kwargs: See ``PoseDataset`` and MMEngine's ``BaseDataset``.
@@ -102,7 +102,7 @@ class SkeletonDataset(PoseDataset):
                  invalid: str = 'error',
                  require_label: bool = False,
                  few_labels: Optional[dict] = None,
-                 subjects: Optional[Sequence[str]] = None,
+                 subjects: Optional[Sequence[Union[str, int]]] = None,
                  **kwargs) -> None:
         if invalid not in ('error', 'drop'):
             raise ValueError(
@@ -204,16 +204,18 @@ class SkeletonDataset(PoseDataset):
             level=logging.WARNING)
 
     def _keep_subjects(self, infos: List[Dict[str, Any]],
-                       subjects: Sequence[str]) -> List[Dict[str, Any]]:
+                       subjects: Sequence[Union[str, int]]
+                       ) -> List[Dict[str, Any]]:
         found = [subject_of(x) for x in infos]
-        absent = sorted(set(subjects) - set(found))
-        if absent or not subjects:
+        wanted = {str(name) for name in subjects}
+        absent = sorted(wanted - set(found))
+        if absent or not wanted:
             known = sorted({x for x in found if x is not None})
             raise ValueError(
                 f'subjects={list(subjects)!r}: {self.ann_file!r} '
                 f'(split={self.split!r}) has no clip of '
                 f'{absent or "nobody"}; it has {known}')
-        return [x for x, name in zip(infos, found) if name in subjects]
+        return [x for x, name in zip(infos, found) if name in wanted]
 
     def _keep_few(self,
                   infos: List[Dict[str, Any]],

@@ -166,12 +166,12 @@ def test_unknown_split(write, split, said):
 
 def test_clips_of_some_subjects(write):
     clips = [make_clip(f'a01_s{i % 3 + 1:02}_e0{i}_v01') for i in range(6)]
-    clips.append(make_clip('own', subject='Ada'))
+    clips += [make_clip('own', subject='Ada'), make_clip('b', subject=7)]
     path = write(clips)
-    kept = names(SkeletonDataset(path, [], subjects=['s02', 'Ada']))
-    assert kept == ['a01_s02_e01_v01', 'a01_s02_e04_v01', 'own']
+    kept = names(SkeletonDataset(path, [], subjects=['s02', 'Ada', 7]))
+    assert kept == ['a01_s02_e01_v01', 'a01_s02_e04_v01', 'own', 'b']
     with pytest.raises(
-            ValueError, match=r"no clip of \['s04'\].*'Ada', 's01', 's02'"):
+            ValueError, match=r"no clip of \['s04'\].*'7', 'Ada', 's01'"):
         SkeletonDataset(path, [], subjects=['s01', 's04'])
     with pytest.raises(ValueError, match='no clip of nobody'):
         SkeletonDataset(path, [], subjects=[])

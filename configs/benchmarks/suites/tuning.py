@@ -9,7 +9,7 @@ protocols = ('linear', 'knn')
 readouts = ('mean', 'joint', 'joint_std')
 probe = dict(seeds=1, ks=(1, ), views=4)
 
-subjects = [f's{i:02}' for i in range(1, 11)]
+subjects = list(range(1, 11))
 folds = [subjects[:3], subjects[3:6], subjects[6:]]
 datasets = {}
 for number, held_out in enumerate(folds):
@@ -20,29 +20,48 @@ for number, held_out in enumerate(folds):
         'test_dataloader.dataset.subjects': held_out
     }
     datasets[f'fold{number}'] = dict(
-        title=f'without {held_out[0]} to {held_out[-1]}',
+        title=f'without subjects {held_out[0]} to {held_out[-1]}',
         configs='nwucla',
         tests=dict(held_out='xview_clean_train'),
         options=dict(pretrain=fit, frozen=held, finetune=held))
 del number, held_out, kept, fit, held, folds, subjects
 
-frozen = 'configs/benchmarks/linear/mamp_{data}.py'
+frozen = 'configs/benchmarks/linear/{}_{{data}}.py'
+methods = dict(
+    raw=dict(
+        title='raw coordinates',
+        kind='floor',
+        encoder='raw',
+        frozen=frozen.format('mamp')),
+    random=dict(
+        title='random encoder',
+        kind='floor',
+        encoder='random',
+        frozen=frozen.format('mamp')))
+
+# All with the cheap decoder: a fifth of the time, and no worse on NW-UCLA.
 quick = {
     'model.neck.type': 'CrossAttentionDecoder',
     'model.query_ratio': 0.25
 }
-methods = dict(
-    raw=dict(
-        title='raw coordinates', kind='floor', encoder='raw', frozen=frozen),
-    random=dict(
-        title='random encoder', kind='floor', encoder='random', frozen=frozen))
+lr = 'optim_wrapper.optimizer.lr'
+ratio = 'train_dataloader.dataset.pipeline.8.mask_ratio'
 for name, changed in dict(
-        lr2e3={'optim_wrapper.optimizer.lr': 2e-3},
-        lr5e4={'optim_wrapper.optimizer.lr': 5e-4},
-        lr2e4={'optim_wrapper.optimizer.lr': 2e-4}).items():
-    methods[f'mamp_{name}'] = dict(
-        title=f'MAMP, {name}',
-        pretrain='configs/mamp_{data}.py',
-        frozen=frozen,
+        mae={lr: 2e-3},
+        mae_lr5e4={lr: 5e-4},
+        mae_lr5e4_mask7={lr: 5e-4, ratio: 0.7},
+        mae_lr5e4_mask5={lr: 5e-4, ratio: 0.5},
+        mamp={lr: 2e-3},
+        mamp_lr5e4={lr: 5e-4},
+        mamp_lr2e4={lr: 2e-4},
+        mamp_lr5e4_mask7={lr: 5e-4, ratio: 0.7},
+        hacm_lr5e4={lr: 5e-4},
+        hacm_lr2e4={lr: 2e-4}).items():
+    method = name.split('_')[0]
+    encoder = 'hacm' if method == 'hacm' else 'mamp'
+    methods[name] = dict(
+        title=name.replace('_', ' '),
+        pretrain=f'configs/{method}_{{data}}.py',
+        frozen=frozen.format(encoder),
         options=dict(pretrain={**quick, **changed}))
-del name, changed, frozen, quick
+del name, changed, method, encoder, frozen, quick, lr, ratio
