@@ -37,6 +37,9 @@ from packaging.version import Version
 
 TRUST_VARIABLE = 'SKEL_SSL_TRUST_CHECKPOINT'
 
+# What torch's unpickler raises for opcodes that no pickler writes.
+_SENSELESS = (LookupError, TypeError, AttributeError, AssertionError)
+
 SafeGlobal = Union[Callable, Tuple[Callable, str]]
 
 
@@ -225,6 +228,8 @@ def _offending_global(error: pickle.UnpicklingError) -> str:
 
 def _is_damaged(path: str, error: Exception) -> bool:
     """Whether the bytes, and not what they ask for, made loading fail."""
+    if isinstance(error, _SENSELESS):
+        return True
     with open(path, 'rb') as file:
         head = file.read(64)
         if head.startswith(b'PK'):

@@ -2,13 +2,13 @@
 """The log is the same, and the device is asked once per interval."""
 import pytest
 import torch
-from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import nn
 
 from skel_ssl.engine import DeferredScalarsHook
+from tests.engine.fetches import Asked
 
 STEPS, EPOCHS = 7, 3
 DEFERRED = dict(deferred_scalars=dict(type='DeferredScalarsHook'))
@@ -22,32 +22,6 @@ class Model(BaseModel):
 
     def forward(self, inputs, mode='tensor'):
         return dict(loss=self.fc(inputs).square().mean())
-
-
-class Asked(Hook):
-    """Counts how often a tensor was fetched until an iteration ended."""
-    priority = 'LOWEST'
-
-    def __init__(self, monkeypatch):
-        self.now, self.at_iterations = 0, []
-        for name in ('item', 'tolist', '__float__', '__bool__', 'numpy'):
-            self.spy(monkeypatch, name)
-
-    def spy(self, monkeypatch, name):
-        call = getattr(Tensor, name)
-
-        def counted(tensor, *args, **kwargs):
-            self.now += 1
-            return call(tensor, *args, **kwargs)
-
-        monkeypatch.setattr(Tensor, name, counted)
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if batch_idx == 0:  # the loader has asked, too
-            self.now = 0
-
-    def after_train_iter(self, runner, *args, **kwargs):
-        self.at_iterations.append(self.now)
 
 
 def train(tmp_path, monkeypatch, hook, interval=3, by_epoch=True,

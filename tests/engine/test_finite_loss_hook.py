@@ -2,13 +2,13 @@
 """A training stops at the first number that is none."""
 import pytest
 import torch
-from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import nn
 
 from skel_ssl.engine import FiniteLossHook, NonFiniteError
+from tests.engine.fetches import Asked
 
 STEPS, EPOCHS = 7, 3
 
@@ -37,32 +37,6 @@ class Model(BaseModel):
             with torch.no_grad():
                 self.fc.weight[0, 1] = torch.nan
         return done
-
-
-class Asked(Hook):
-    """Counts the iterations in which a tensor was fetched."""
-    priority = 'LOWEST'
-
-    def __init__(self, monkeypatch):
-        self.now, self.at_iterations = 0, []
-        for name in ('item', 'tolist', '__float__', '__bool__', 'numpy'):
-            self.spy(monkeypatch, name)
-
-    def spy(self, monkeypatch, name):
-        call = getattr(Tensor, name)
-
-        def counted(tensor, *args, **kwargs):
-            self.now += 1
-            return call(tensor, *args, **kwargs)
-
-        monkeypatch.setattr(Tensor, name, counted)
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if batch_idx == 0:  # the loader has asked, too
-            self.now = 0
-
-    def after_train_iter(self, runner, *args, **kwargs):
-        self.at_iterations.append(self.now)
 
 
 def train(tmp_path, model, interval=3, save_every=1, by_epoch=True,
