@@ -55,14 +55,16 @@ def evaluate(request: Mapping[str, Any]) -> Dict[str, Any]:
     encoder = make_encoder(cfg, request)
     cache = FeatureCache(request['cache'])
     found: Dict[str, Any] = dict(figures=[], runs=[], data={}, warnings=[])
-    for test, splits in request['tests'].items():
-        for part in ('val_dataloader', 'test_dataloader'):
-            if cfg.get(part):
-                cfg[part].dataset.split = list(splits)
-        evaluation = evaluate_encoders(
-            cfg, [encoder], request['protocols'], request['readouts'],
-            request['persons'], Settings(**request['settings']), cache,
-            request['num_workers'])
+    evaluations = evaluate_encoders(
+        cfg, [encoder],
+        request['protocols'],
+        request['readouts'],
+        request['persons'],
+        Settings(**request['settings']),
+        cache,
+        request['num_workers'],
+        tests=request['tests'])
+    for test, evaluation in evaluations.items():
         found['figures'] += figures_of(evaluation, test)
         found['runs'] += [
             dict(test=test, readout=one.readout, notes=one.scores.notes,

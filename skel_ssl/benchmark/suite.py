@@ -20,6 +20,7 @@ from typing import (
 
 from mmengine.config import Config
 
+from skel_ssl.evaluation.feature_source import check_test_names
 from skel_ssl.evaluation.features import PERSONS
 from skel_ssl.evaluation.frozen import PROTOCOLS, Settings
 from skel_ssl.models.ops.pooling import READOUTS
@@ -213,6 +214,7 @@ def _make_dataset(name: str, content: Any) -> DataSet:
     tests = _dict_of(f'{where}.tests', content['tests'])
     for test in tests:
         _check_name(f'{where}.tests', test)
+    check_test_names(tests)
     options = _dict_of(f'{where}.options', content.get('options', {}), False)
     _check_names(f'{where}.options', options, PARTS)
     return DataSet(

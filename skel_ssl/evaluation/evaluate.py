@@ -2,7 +2,7 @@
 """Evaluate a frozen encoder under all protocols, beside its floors."""
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ def evaluate_frozen(cfg: Config,
     encoders = make_encoders(cfg, checkpoints, floors, settings.seeds, persons,
                              prefix)
     return evaluate_encoders(cfg, encoders, protocols, readouts, persons,
-                             settings, cache, num_workers, progress)
+                             settings, cache, num_workers, progress)['test']
 
 
 def evaluate_encoders(cfg: Config,
@@ -111,8 +111,11 @@ def evaluate_encoders(cfg: Config,
                       settings: Optional[Settings] = None,
                       cache: Optional[FeatureCache] = None,
                       num_workers: int = 0,
-                      progress: Optional[Progress] = None) -> Evaluation:
-    """The same for encoders that are there already.
+                      progress: Optional[Progress] = None,
+                      tests: Optional[Mapping[str, Sequence[str]]] = None
+                      ) -> Dict[str, Evaluation]:
+    """The same for encoders that are there already, and on several test sets
+    with the same probes.
 
     Args:
         cfg (Config): See :func:`evaluate_frozen`; its data.
@@ -124,9 +127,11 @@ def evaluate_encoders(cfg: Config,
         cache (FeatureCache, optional): Where features are kept.
         num_workers (int): Processes that load clips.
         progress (Progress, optional): Shows how far it is.
+        tests (dict[str, Sequence[str]], optional): Splits of the test sets
+            by their names; None: ``'test'``, as the config has it.
 
     Returns:
-        Evaluation: The figures.
+        dict[str, Evaluation]: The figures on each test set.
 
     Raises:
         ValueError: If something asked for does not exist or fits nothing.
@@ -134,18 +139,19 @@ def evaluate_encoders(cfg: Config,
     settings = settings or Settings()
     _check('protocols', protocols, PROTOCOLS)
     progress = progress or Progress(disable=True)
-    source = FeatureSource(cfg, persons, cache, num_workers)
+    source = FeatureSource(cfg, persons, cache, num_workers, tests=tests)
     evaluator = FrozenEvaluator(settings, source.device)
-    runs: List[Run] = []
+    names = [part for part in source.data if part != 'train']
+    runs: Dict[str, List[Run]] = {name: [] for name in names}
     for encoder in encoders:
         wanted = {readout: list(protocols) for readout in readouts}
         if encoder.kind == 'raw':
             # Neighbours of raw coordinates have a classic read-out.
             found = [p for p in protocols if p in ('knn', 'retrieval')]
             wanted = {**({'flat': found} if found else {}), **wanted}
-        train, test = (
+        train, *sets = (
             source.features(encoder, part, list(wanted), progress)
-            for part in ('train', 'test'))
+            for part in ('train', *names))
         views = [
             source.features(encoder, 'train', list(wanted), progress, view)
             for view in range(1, settings.views + 1)
@@ -156,24 +162,31 @@ def evaluate_encoders(cfg: Config,
                 f'{encoder.kind}, {readout}',
                 total=evaluator.num_steps(train[readout], asked, len(seeds)))
             scores = evaluator.run(
-                train[readout],
-                test[readout],
+                train[readout], [clips[readout] for clips in sets],
                 asked,
                 seeds,
                 on_step=partial(progress.advance, bar),
                 views=[view[readout] for view in views])
             progress.remove_task(bar)
-            # Raw coordinates cannot collapse.
-            figures = {} if encoder.kind == 'raw' else diagnose(test[readout])
-            runs.append(Run(encoder, readout, scores, figures))
-        clips = train[readout], test[readout]
-    for part, clip in zip(('train', 'test'), clips):
-        source.data[part].update(
-            num_clips=len(clip),
-            num_classes=len(np.unique(clip.labels)),
-            num_subjects=len(set(clip.subjects.tolist()) - {''}))
-    return Evaluation(runs, source.data, settings, list(protocols), persons,
-                      warnings_of(runs, *clips))
+            for name, score, clips in zip(names, scores, sets):
+                # Raw coordinates cannot collapse.
+                figures = ({} if encoder.kind == 'raw' else diagnose(
+                    clips[readout]))
+                runs[name].append(Run(encoder, readout, score, figures))
+    found = {}
+    for name, clips in zip(names, sets):
+        parts = dict(train=train[readout], test=clips[readout])
+        data = {
+            part: dict(
+                source.data['train' if part == 'train' else name],
+                num_clips=len(known),
+                num_classes=len(np.unique(known.labels)),
+                num_subjects=len(set(known.subjects.tolist()) - {''}))
+            for part, known in parts.items()
+        }
+        found[name] = Evaluation(runs[name], data, settings, list(protocols),
+                                 persons, warnings_of(runs[name], **parts))
+    return found
 
 
 def _check(name: str, chosen: Sequence[str], known: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 """Features of a config's data sets, from a cache where they are there."""
 import copy
 import os.path as osp
-from typing import Dict, Optional, Sequence
+from typing import Dict, Iterable, Mapping, Optional, Sequence
 
 import mmaction
 from mmengine.config import Config
@@ -54,6 +54,14 @@ def evaluation_datasets(cfg: Config) -> Dict[str, dict]:
     return dict(train=train, test=test, views=views)
 
 
+def check_test_names(names: Iterable[str]) -> None:
+    """Raise a ValueError if a test set has the name of another part."""
+    taken = sorted({'train', 'views'} & set(names))
+    if taken:
+        raise ValueError(f'a test set cannot be called {taken[0]!r}: that is '
+                         'what the training clips are called')
+
+
 def hash_data(dataset: dict) -> str:
     """SHA-256 of the annotation file of a data set's config, or of the
     record of a ragged store, which has those of its files."""
@@ -79,6 +87,9 @@ class FeatureSource:
         cache (FeatureCache, optional): None extracts anew each time.
         num_workers (int): Processes that load clips.
         batch_size (int): Clips in a batch.
+        tests (dict[str, Sequence[str]], optional): Splits of several test
+            sets, parts by these names; None: one, ``'test'``, as the config
+            has it.
     """
 
     def __init__(self,
@@ -86,7 +97,8 @@ class FeatureSource:
                  persons: str = 'valid',
                  cache: Optional[FeatureCache] = None,
                  num_workers: int = 0,
-                 batch_size: int = 64) -> None:
+                 batch_size: int = 64,
+                 tests: Optional[Mapping[str, Sequence[str]]] = None) -> None:
         init_default_scope(cfg.get('default_scope', 'mmaction'))
         self.cache = cache
         self.persons = persons
@@ -95,12 +107,17 @@ class FeatureSource:
         self._preprocessor_cfg = cfg.model.get(
             'data_preprocessor', dict(type='ActionDataPreprocessor'))
         configs = evaluation_datasets(cfg)
+        if tests is not None:
+            check_test_names(tests)
+            test = configs.pop('test')
+            configs.update((name, dict(test, split=list(splits)))
+                           for name, splits in tests.items())
         self.data = {
             part: dict(
-                ann_file=configs[part]['ann_file'],
-                split=configs[part].get('split'),
-                sha256=hash_data(configs[part]))
-            for part in ('train', 'test')
+                ann_file=config['ann_file'],
+                split=config.get('split'),
+                sha256=hash_data(config))
+            for part, config in configs.items() if part != 'views'
         }
         self._configs = configs
         self._datasets: Dict[str, BaseDataset] = {}
@@ -142,7 +159,7 @@ class FeatureSource:
 
         Args:
             encoder (Encoder): The encoder.
-            part (str): ``'train'`` or ``'test'``.
+            part (str): ``'train'``, or the name of a test set.
             readouts (Sequence[str]): See :func:`pool_tokens`.
             progress (Progress): Shows how far it is.
             view (int): 0: the clips as they are; 1, 2, ...: augmented

@@ -1,7 +1,16 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The protocols of a frozen encoder, on features that are already there."""
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Union,
+)
 
 import torch
 from torch import Tensor
@@ -75,6 +84,24 @@ class Scores:
         self.values.setdefault(name, []).append(float(value))
 
 
+class Data(NamedTuple):
+    """What probes are trained and tested on.
+
+    Attributes:
+        train (FeatureSet): The training clips.
+        features (Tensor): ``(n, D)`` or ``(W, n, D)``; see
+            :func:`train_probes`.
+        labels (Tensor): ``(n,)``.
+        tests (list[list[Tensor]]): Features and labels of each test set.
+        num_classes (int): Number of classes.
+    """
+    train: FeatureSet
+    features: Tensor
+    labels: Tensor
+    tests: List[List[Tensor]]
+    num_classes: int
+
+
 class FrozenEvaluator:
     """Runs protocols on the features of a training and a test set.
 
@@ -93,16 +120,16 @@ class FrozenEvaluator:
 
     def run(self,
             train: FeatureSet,
-            test: FeatureSet,
+            tests: Sequence[FeatureSet],
             protocols: Sequence[str],
             seeds: Sequence[int],
             on_step: Callable[[], None] = lambda: None,
-            views: Sequence[FeatureSet] = ()) -> Scores:
+            views: Sequence[FeatureSet] = ()) -> List[Scores]:
         """Run protocols.
 
         Args:
             train (FeatureSet): The training set: gallery and labels.
-            test (FeatureSet): The test set.
+            tests (Sequence[FeatureSet]): Test sets, all for the same probes.
             protocols (Sequence[str]): Of ``PROTOCOLS``.
             seeds (Sequence[int]): Seeds of the linear probe.
             on_step (Callable): Called after every epoch of a probe, and once
@@ -111,32 +138,35 @@ class FrozenEvaluator:
                 for the probes; see :func:`train_probes`.
 
         Returns:
-            Scores: The figures.
+            list[Scores]: The figures on each test set.
         """
         x, y = self._tensors(train)
-        test_x, test_y = self._tensors(test)
-        classes = int(max(train.labels.max(), test.labels.max())) + 1
-        scores = Scores()
         seen = x
         if views:
             seen = torch.stack([x, *(self._tensors(v)[0] for v in views)])
-        data = (seen, y, test_x, test_y, classes)
+        data = Data(
+            train,
+            seen,
+            y, [self._tensors(test) for test in tests],
+            num_classes=1 + int(
+                max(clips.labels.max() for clips in (train, *tests))))
+        scores = [Scores() for _ in tests]
         if 'linear' in protocols:
-            self._linear(scores, train, data, seeds, on_step)
+            self._linear(scores, data, seeds, on_step)
         if 'knn' in protocols or 'retrieval' in protocols:
-            found = evaluate_neighbours(
-                x,
-                y,
-                test_x,
-                test_y,
-                ks=self.settings.ks if 'knn' in protocols else (),
-                temperature=self.settings.temperature,
-                retrieval='retrieval' in protocols)
-            for name, value in found.items():
-                scores.add(name, value)
+            for score, test in zip(scores, data.tests):
+                found = evaluate_neighbours(
+                    x,
+                    y,
+                    *test,
+                    ks=self.settings.ks if 'knn' in protocols else (),
+                    temperature=self.settings.temperature,
+                    retrieval='retrieval' in protocols)
+                for name, value in found.items():
+                    score.add(name, value)
             on_step()
         for name, how in self._few_labels(protocols):
-            self._few(scores, name, how, train, data, on_step)
+            self._few(scores, name, how, data, on_step)
         return scores
 
     def num_steps(self, train: FeatureSet, protocols: Sequence[str],
@@ -167,9 +197,8 @@ class FrozenEvaluator:
         arrays = (clips.features, clips.labels)
         return [torch.from_numpy(a).to(self.device) for a in arrays]
 
-    def _linear(self, scores: Scores, train: FeatureSet, data: tuple,
+    def _linear(self, scores: Sequence[Scores], data: Data,
                 seeds: Sequence[int], on_step: Callable[[], None]) -> None:
-        x, y, test_x, test_y, classes = data
         settings = self.settings
         how: Dict[str, Any] = dict(
             epochs=settings.epochs,
@@ -177,46 +206,50 @@ class FrozenEvaluator:
             on_epoch=on_step)
         rate = settings.learning_rates[0]
         note: Dict[str, Any] = {}
+        fitted = (data.features, data.labels, data.num_classes)
         if len(settings.learning_rates) > 1:
-            folds = validation_folds(train.labels, train.subjects)
+            subjects = data.train.subjects
+            folds = validation_folds(data.train.labels, subjects)
             rate, tried = choose_learning_rate(
-                x, y, classes, folds, settings.learning_rates, **how)
-            by_subject = subjects_known(train.subjects)
+                *fitted, folds, settings.learning_rates, **how)
             note = dict(
                 validation_accuracy={str(k): v for k, v in tried.items()},
                 folds=len(folds),
-                held_out_by='subject' if by_subject else 'clip',
+                held_out_by='subject' if subjects_known(subjects) else 'clip',
                 on_the_edge=rate in (min(tried), max(tried)))
-        scores.notes['linear'] = dict(learning_rate=rate, **note)
+        for score in scores:
+            score.notes['linear'] = dict(learning_rate=rate, **note)
         for seed in seeds:
-            probes = train_probes(x, y, classes, [rate], seed=seed, **how)
-            top1, top5 = probe_accuracy(probes, test_x, test_y, topk=(1, 5))
-            scores.add('linear', top1[0])
-            scores.add('linear_top5', top5[0])
+            probes = train_probes(*fitted, [rate], seed=seed, **how)
+            for score, test in zip(scores, data.tests):
+                top1, top5 = probe_accuracy(probes, *test, topk=(1, 5))
+                score.add('linear', top1[0])
+                score.add('linear_top5', top5[0])
 
-    def _few(self, scores: Scores, name: str, how: Dict[str, Any],
-             train: FeatureSet, data: tuple, on_step: Callable[[],
-                                                               None]) -> None:
-        x, y, test_x, test_y, classes = data
+    def _few(self, scores: Sequence[Scores], name: str, how: Dict[str, Any],
+             data: Data, on_step: Callable[[], None]) -> None:
         settings = self.settings
-        names, labels = train.names.tolist(), train.labels.tolist()
+        names = data.train.names.tolist()
         subsets = []
         for subset in range(settings.subsets):
-            kept = choose_few_labels(names, labels, subset=subset, **how)
-            chosen = torch.tensor(kept, device=x.device)
+            kept = choose_few_labels(
+                names, data.train.labels.tolist(), subset=subset, **how)
+            chosen = torch.tensor(kept, device=data.labels.device)
             probes = train_probes(
-                x[..., chosen, :],
-                y[chosen],
-                classes, [settings.semi_learning_rate],
+                data.features[..., chosen, :],
+                data.labels[chosen],
+                data.num_classes, [settings.semi_learning_rate],
                 seed=subset,
                 epochs=settings.epochs,
                 batch_size=settings.batch_size,
                 on_epoch=on_step)
-            scores.add(name, probe_accuracy(probes, test_x, test_y)[0])
+            for score, test in zip(scores, data.tests):
+                score.add(name, probe_accuracy(probes, *test)[0])
             subsets.append(
                 dict(
                     subset=subset,
                     num_clips=len(kept),
                     sha256=hash_clips([names[i] for i in kept])))
-        scores.notes[name] = dict(
-            learning_rate=settings.semi_learning_rate, subsets=subsets)
+        for score in scores:
+            score.notes[name] = dict(
+                learning_rate=settings.semi_learning_rate, subsets=subsets)

@@ -62,6 +62,8 @@ def method(**keys):
     (dict(datasets=dict(demo=dict(title='x'))), "'tests' is missing"),
     (dict(datasets=dict(demo=dict(tests=dict(a=3)))), 'must be a name'),
     (dict(datasets={'a/b': dict(tests=dict(a='x'))}), 'part of file names'),
+    (dict(datasets=dict(demo=dict(tests=dict(train='x')))),
+     "cannot be called 'train'"),
     (method(title='x'), 'does nothing'),
     (method(finetune=GCN, kind='roof'), "kind: there is no 'roof'"),
     (method(encoder='raw'), 'has the config "frozen"'),

@@ -51,8 +51,9 @@ def sets():
 def run(sets, protocols, settings=QUICK, seeds=(0, 1)):
     steps = []
     evaluator = FrozenEvaluator(settings)
-    scores = evaluator.run(
-        *sets, protocols, seeds, on_step=lambda: steps.append(1))
+    train, test = sets
+    scores, = evaluator.run(
+        train, [test], protocols, seeds, on_step=lambda: steps.append(1))
     assert len(steps) == evaluator.num_steps(
         sets[0], protocols, len(seeds))
     return scores
@@ -85,6 +86,27 @@ def test_linear(sets):
     ]
     assert scores.values['linear'] == expected
     assert scores.values['linear_top5'] == [1., 1.]
+
+
+def test_several_tests_share_their_probes(sets, monkeypatch):
+    trained = []
+
+    def spy(*args, **kwargs):
+        trained.append(1)
+        return train_probes(*args, **kwargs)
+
+    monkeypatch.setattr(frozen, 'train_probes', spy)
+    train, test = sets
+    other = make_set(60, 2)
+    protocols = ['linear', 'knn', 'few']
+    evaluator = FrozenEvaluator(QUICK)
+    both = evaluator.run(train, [test, other], protocols, [0, 1])
+    assert len(trained) == 4  # two seeds, two subsets
+    assert both == [
+        evaluator.run(train, [clips], protocols, [0, 1])[0]
+        for clips in (test, other)
+    ]
+    assert both[0].values != both[1].values
 
 
 def test_the_rate_does_not_know_the_test_set(sets):
@@ -157,9 +179,9 @@ def test_probes_train_on_views_but_are_chosen_on_clips(sets):
     train, test = sets
     views = [replace(train, features=train.features + i) for i in (1., 2.)]
     evaluator = FrozenEvaluator(QUICK)
-    plain = evaluator.run(train, test, ['linear', 'knn', 'few'], [0])
-    same = evaluator.run(
-        train, test, ['knn'], [0], views=views)  # neighbours have no views
+    plain, = evaluator.run(train, [test], ['linear', 'knn', 'few'], [0])
+    same, = evaluator.run(
+        train, [test], ['knn'], [0], views=views)  # neighbours have no views
     assert same.values['knn_k1'] == plain.values['knn_k1']
     # By hand: one view a clip and epoch, held out are the clips themselves.
     seen = torch.from_numpy(
@@ -173,7 +195,7 @@ def test_probes_train_on_views_but_are_chosen_on_clips(sets):
                               **how)
         hits += probe_accuracy(probes, seen[0][fold.held_out],
                                labels[fold.held_out])[0] * len(fold.held_out)
-    found = evaluator.run(train, test, ['linear'], [0], views=views)
+    found, = evaluator.run(train, [test], ['linear'], [0], views=views)
     tried = found.notes['linear']['validation_accuracy']
     assert tried['0.01'] == pytest.approx(hits / len(train))
     assert found.values != plain.values
