@@ -173,7 +173,7 @@ def evaluate_encoders(cfg: Config,
                 figures = ({} if encoder.kind == 'raw' else diagnose(
                     clips[readout]))
                 runs[name].append(Run(encoder, readout, score, figures))
-    found = {}
+    evaluations = {}
     for name, clips in zip(names, sets):
         parts = dict(train=train[readout], test=clips[readout])
         data = {
@@ -184,9 +184,10 @@ def evaluate_encoders(cfg: Config,
                 num_subjects=len(set(known.subjects.tolist()) - {''}))
             for part, known in parts.items()
         }
-        found[name] = Evaluation(runs[name], data, settings, list(protocols),
-                                 persons, warnings_of(runs[name], **parts))
-    return found
+        evaluations[name] = Evaluation(
+            runs[name], data, settings, list(protocols), persons,
+            warnings_of(runs[name], **parts))
+    return evaluations
 
 
 def _check(name: str, chosen: Sequence[str], known: Sequence[str]) -> None:

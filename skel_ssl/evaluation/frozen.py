@@ -9,6 +9,7 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    Tuple,
     Union,
 )
 
@@ -92,13 +93,13 @@ class Data(NamedTuple):
         features (Tensor): ``(n, D)`` or ``(W, n, D)``; see
             :func:`train_probes`.
         labels (Tensor): ``(n,)``.
-        tests (list[list[Tensor]]): Features and labels of each test set.
+        tests (list[tuple[Tensor, Tensor]]): Features and labels of each test set.
         num_classes (int): Number of classes.
     """
     train: FeatureSet
     features: Tensor
     labels: Tensor
-    tests: List[List[Tensor]]
+    tests: List[Tuple[Tensor, Tensor]]
     num_classes: int
 
 
@@ -193,9 +194,10 @@ class FrozenEvaluator:
                       for shots in self.settings.shots]
         return found
 
-    def _tensors(self, clips: FeatureSet) -> List[Tensor]:
-        arrays = (clips.features, clips.labels)
-        return [torch.from_numpy(a).to(self.device) for a in arrays]
+    def _tensors(self, clips: FeatureSet) -> Tuple[Tensor, Tensor]:
+        features, labels = map(torch.from_numpy,
+                               (clips.features, clips.labels))
+        return features.to(self.device), labels.to(self.device)
 
     def _linear(self, scores: Sequence[Scores], data: Data,
                 seeds: Sequence[int], on_step: Callable[[], None]) -> None:
