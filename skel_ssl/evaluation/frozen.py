@@ -93,7 +93,8 @@ class Data(NamedTuple):
         features (Tensor): ``(n, D)`` or ``(W, n, D)``; see
             :func:`train_probes`.
         labels (Tensor): ``(n,)``.
-        tests (list[tuple[Tensor, Tensor]]): Features and labels of each test set.
+        tests (list[tuple[Tensor, Tensor]]): Features and labels of each test
+            set.
         num_classes (int): Number of classes.
     """
     train: FeatureSet
