@@ -1,5 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-# HA-CM in a size for small data sets.
+# HA-CM in a size and with a decoder for small data sets.
 _base_ = 'hacm_small_encoder.py'
 model = dict(
     type='CrossMaskedModel',
@@ -9,13 +9,14 @@ model = dict(
     mask_generator=dict(
         type='CrossMask',
         embed_dims=64,
-        mask_ratio=0.8,
+        mask_ratio=0.7,
         tau=0.9,
         null_weight=0.01,
         distance_factor=2.,
         select='keep_high'),
+    query_ratio=0.25,
     neck=dict(
-        type='TransformerDecoder',
+        type='CrossAttentionDecoder',
         num_segments=8,
         num_joints=13,
         in_dims=64,

@@ -2,4 +2,4 @@
 # MAE in a size for small data sets.
 _base_ = 'mamp_small.py'
 model = dict(target=dict(type='CoordinateTarget'))
-mask = dict(_delete_=True, type='RandomMask', patch_len=4, mask_ratio=0.85)
+mask = dict(_delete_=True, type='RandomMask', patch_len=4, mask_ratio=0.7)

@@ -1,13 +1,14 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-# Skeleton2vec in a size for small data sets.
+# Skeleton2vec in a size and with a decoder for small data sets.
 _base_ = 'small_encoder.py'
 model = dict(
     type='MaskedSkeletonModel',
     data_preprocessor=dict(
         type='PersonDataPreprocessor', skip_empty_persons=True),
     backbone=_base_.encoder,
+    query_ratio=0.25,
     neck=dict(
-        type='TransformerDecoder',
+        type='CrossAttentionDecoder',
         num_segments=8,
         num_joints=20,
         in_dims=64,
@@ -21,6 +22,6 @@ model = dict(
 mask = dict(
     type='MotionAwareTubeMask',
     patch_len=4,
-    mask_ratio=0.5,
+    mask_ratio=0.75,
     tube_len=4,
     beta=0.1)

@@ -8,14 +8,29 @@ protocols = ('linear', 'knn', 'few')
 readouts = ('mean', 'joint', 'joint_std')
 persons = 'valid'
 # Of the probes: runs, neighbours, labels per class and draws of them,
-# augmented copies of the training clips.
-probe = dict(seeds=3, ks=(1, ), shots=(10, ), subsets=5, views=0)
+# augmented copies of the training clips, epochs, rates to choose from.
+probe = dict(
+    seeds=1,
+    ks=(1, ),
+    shots=(10, ),
+    subsets=5,
+    views=8,
+    epochs=300,
+    learning_rates=(0.003, 0.01, 0.03, 0.1, 0.3))
 
+# Ten crops of a clip: their features, or their scores, are averaged.
+ten_crops = {
+    f'{part}_dataloader.dataset.pipeline.1.{name}': value
+    for part in ('val', 'test')
+    for name, value in dict(num_clips=10, p_interval=(0.5, 1.0)).items()
+}
 # Tests and the splits of their clips; training is on view 1 and 2 for both.
 datasets = dict(
     nwucla=dict(
         title='NW-UCLA',
-        tests=dict(xview_clean='xview_clean_val', xview='xview_val')))
+        tests=dict(xview_clean='xview_clean_val', xview='xview_val'),
+        options=dict(frozen=ten_crops, finetune=ten_crops)))
+del ten_crops
 
 linear = 'configs/benchmarks/linear/'
 finetune = 'configs/benchmarks/finetune/'

@@ -1,0 +1,31 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+# Does it matter that the public codes of Skeleton2vec and HA-CM put latents at
+# wrong places? All four with the self-attention decoder of the papers, which
+# the placement is about.
+_base_ = 'small.py'
+title = 'Published and repaired placement of latents, NW-UCLA'
+
+published = dict(
+    skel2vec={
+        'model.neck.unshuffle': 'reference',
+        # The mask is the last but one; it has to give its ranking.
+        'train_dataloader.dataset.pipeline.8.return_rank': True
+    },
+    hacm={
+        'model.mask_generator.legacy_order': True,
+        'model.neck.unshuffle': 'rank'
+    })
+methods = dict(_delete_=True)
+for name, title_of in dict(skel2vec='Skeleton2vec', hacm='HA-CM').items():
+    for state, settings in dict(repaired={}, published=published[name]).items():
+        methods[f'{name}_{state}'] = dict(
+            title=f'{title_of}, {state}',
+            pretrain=f'configs/{name}_{{data}}.py',
+            frozen=f'configs/benchmarks/linear/{name}_{{data}}.py',
+            options=dict(
+                pretrain={
+                    'model.neck.type': 'TransformerDecoder',
+                    'model.query_ratio': 1.0,
+                    **settings
+                }))
+del published, name, title_of, state, settings
