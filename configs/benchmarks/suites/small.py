@@ -24,6 +24,10 @@ ten_crops = {
     for part in ('val', 'test')
     for name, value in dict(num_clips=10, p_interval=(0.5, 1.0)).items()
 }
+middle = {
+    f'val_dataloader.dataset.pipeline.1.{name}': value
+    for name, value in dict(num_clips=1, p_interval=(0.95, )).items()
+}
 # Tests and the splits of their clips; training is on view 1 and 2 for both.
 datasets = dict(
     nwucla=dict(
@@ -40,6 +44,13 @@ methods = dict(
         kind='floor',
         encoder='raw',
         frozen=f'{linear}mamp_{{data}}.py'),
+    # Ten crops blur what is compared frame by frame.
+    raw_middle=dict(
+        title='raw coordinates, the middle of the clip',
+        kind='floor',
+        encoder='raw',
+        frozen=f'{linear}mamp_{{data}}.py',
+        options=dict(frozen=middle)),
     random=dict(
         title='random encoder',
         kind='floor',
@@ -81,6 +92,17 @@ methods = dict(
         finetune=f'{finetune}mamp_{{data}}.py',
         options=dict(
             finetune={'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.})),
+    # As many operations as the longest pre-training and its fine-tuning.
+    scratch_long=dict(
+        title='the transformer from scratch, three times as long',
+        kind='ceiling',
+        finetune=f'{finetune}mamp_{{data}}.py',
+        options=dict(
+            finetune={
+                'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.,
+                'train_cfg.max_epochs': 90,
+                'param_scheduler.total': 90
+            })),
     scratch_hacm=dict(
         title="HA-CM's encoder from scratch",
         kind='ceiling',
@@ -95,4 +117,4 @@ methods = dict(
         title='ST-GCN++ of MMAction2',
         kind='ceiling',
         finetune='configs/benchmarks/supervised/stgcnpp_{data}.py'))
-del linear, finetune
+del linear, finetune, middle

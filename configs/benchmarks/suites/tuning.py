@@ -7,7 +7,12 @@ seeds = (0, )
 train_options = ('--person-batches', 'device')
 protocols = ('linear', 'knn')
 readouts = ('mean', 'joint', 'joint_std')
-probe = dict(seeds=1, ks=(1, ), views=4)
+probe = dict(
+    seeds=1,
+    ks=(1, ),
+    views=8,
+    epochs=300,
+    learning_rates=(0.003, 0.01, 0.03, 0.1, 0.3))
 
 subjects = list(range(1, 11))
 folds = [subjects[:3], subjects[3:6], subjects[6:]]
@@ -39,29 +44,33 @@ methods = dict(
         encoder='random',
         frozen=frozen.format('mamp')))
 
-# All with the cheap decoder: a fifth of the time, and no worse on NW-UCLA.
-quick = {
-    'model.neck.type': 'CrossAttentionDecoder',
-    'model.query_ratio': 0.25
+# The configs as they are, and with one setting changed.
+rate = 'optim_wrapper.optimizer.lr'
+mask = 'train_dataloader.dataset.pipeline.8.mask_ratio'
+decoder = {
+    'model.neck.type': 'TransformerDecoder',
+    'model.query_ratio': 1.0
 }
-lr = 'optim_wrapper.optimizer.lr'
-ratio = 'train_dataloader.dataset.pipeline.8.mask_ratio'
 for name, changed in dict(
-        mae={lr: 2e-3},
-        mae_lr5e4={lr: 5e-4},
-        mae_lr5e4_mask7={lr: 5e-4, ratio: 0.7},
-        mae_lr5e4_mask5={lr: 5e-4, ratio: 0.5},
-        mamp={lr: 2e-3},
-        mamp_lr5e4={lr: 5e-4},
-        mamp_lr2e4={lr: 2e-4},
-        mamp_lr5e4_mask7={lr: 5e-4, ratio: 0.7},
-        hacm_lr5e4={lr: 5e-4},
-        hacm_lr2e4={lr: 2e-4}).items():
+        mae={},
+        mae_lr1e3={rate: 1e-3},
+        mae_mask85={mask: 0.85},
+        mamp={},
+        mamp_lr2e3={rate: 2e-3},
+        mamp_mask85={mask: 0.85},
+        hacm={},
+        hacm_lr2e4={rate: 2e-4},
+        hacm_mask8={'model.mask_generator.mask_ratio': 0.8},
+        skel2vec={},
+        skel2vec_lr1e3={rate: 1e-3},
+        skel2vec_mask5={mask: 0.5},
+        skel2vec_mask85={mask: 0.85},
+        skel2vec_self=decoder).items():
     method = name.split('_')[0]
-    encoder = 'hacm' if method == 'hacm' else 'mamp'
+    encoder = 'mamp' if method == 'mae' else method
     methods[name] = dict(
         title=name.replace('_', ' '),
         pretrain=f'configs/{method}_{{data}}.py',
         frozen=frozen.format(encoder),
-        options=dict(pretrain={**quick, **changed}))
-del name, changed, method, encoder, frozen, quick, lr, ratio
+        options=dict(pretrain=changed))
+del name, changed, method, encoder, frozen, decoder, rate, mask
