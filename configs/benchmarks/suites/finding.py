@@ -5,6 +5,7 @@
 _base_ = 'small.py'
 title = 'Published and repaired placement of latents, NW-UCLA'
 
+unchanged = dict(skel2vec={}, hacm={})
 published = dict(
     skel2vec={
         'model.neck.unshuffle': 'reference',
@@ -16,16 +17,17 @@ published = dict(
         'model.neck.unshuffle': 'rank'
     })
 methods = dict(_delete_=True)
-for name, title_of in dict(skel2vec='Skeleton2vec', hacm='HA-CM').items():
-    for state, settings in dict(repaired={}, published=published[name]).items():
+for name, known_as in dict(skel2vec='Skeleton2vec', hacm='HA-CM').items():
+    for state, settings in dict(
+            repaired=unchanged, published=published).items():
         methods[f'{name}_{state}'] = dict(
-            title=f'{title_of}, {state}',
+            title=f'{known_as}, {state}',
             pretrain=f'configs/{name}_{{data}}.py',
             frozen=f'configs/benchmarks/linear/{name}_{{data}}.py',
             options=dict(
                 pretrain={
                     'model.neck.type': 'TransformerDecoder',
                     'model.query_ratio': 1.0,
-                    **settings
+                    **settings[name]
                 }))
-del published, name, title_of, state, settings
+del unchanged, published, name, known_as, state, settings
