@@ -16,7 +16,7 @@ probe = dict(
     subsets=5,
     views=8,
     epochs=300,
-    learning_rates=(0.003, 0.01, 0.03, 0.1, 0.3))
+    learning_rates=(0.003, 0.01, 0.03, 0.1, 0.3, 1.0))
 
 # Ten crops of a clip: their features, or their scores, are averaged.
 ten_crops = {

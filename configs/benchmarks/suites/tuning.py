@@ -12,7 +12,7 @@ probe = dict(
     ks=(1, ),
     views=8,
     epochs=300,
-    learning_rates=(0.003, 0.01, 0.03, 0.1, 0.3))
+    learning_rates=(0.003, 0.01, 0.03, 0.1, 0.3, 1.0))
 
 subjects = list(range(1, 11))
 folds = [subjects[:3], subjects[3:6], subjects[6:]]
