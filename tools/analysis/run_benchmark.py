@@ -155,7 +155,8 @@ def run_suite(suite: Suite, work_dir: Path, cells: Sequence[Cell],
                   soft_wrap=True)
     children = Children()
     runner = Runner(suite, work_dir, children, threads_of(jobs), say)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    # Not what SIGINT has: a shell makes a job in the background ignore that.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run_cells(cells, lambda cell: runner.run(cell, stages[cell]),
                          children, runner.running, jobs, console)
