@@ -1,11 +1,18 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """tools/analysis/run_benchmark.py: a real suite, from one end to the other."""
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
 
 import pytest
 
+from skel_ssl.benchmark.processes import lock
 from tests.report.pages import check
-from tests.tools.conftest import NUM_CLASSES, NUM_VAL
+from tests.tools.conftest import NUM_CLASSES, NUM_VAL, ROOT
 
 TOOL = 'tools/analysis/run_benchmark.py'
 ENCODER = {'model.backbone.embed_dims': 16, 'model.backbone.depth': 1}
@@ -129,3 +136,32 @@ def test_faults(suite, run_tool, tmp_path):
     assert 'there is no data file' in done.stderr
     assert 'Traceback' not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_it_can_be_ended_in_the_background(suite, skel_data, tmp_path):
+    """A shell lets a job in the background ignore SIGINT; SIGTERM, which
+    schedulers send, has to end it, with its children, all the same."""
+    work_dir = tmp_path / 'work'
+    with open(tmp_path / 'output', 'w') as output:
+        process = subprocess.Popen(
+            [sys.executable, TOOL, str(suite), '--only', 'mae', '--work-dir',
+             str(work_dir)],
+            cwd=ROOT,
+            env={**os.environ, 'SKEL_DATA': str(skel_data),
+                 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1'},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_IGN))
+    try:
+        until = time.monotonic() + 240
+        while not list(work_dir.glob('runs/*/*/pretrain_*/output.log')):
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(.1)
+        process.terminate()
+        assert process.wait(60) == 130, (tmp_path / 'output').read_text()
+    finally:
+        process.kill()
+    assert 'what is done stays done' in (tmp_path / 'output').read_text()
+    lock_of_cell, = work_dir.glob('**/*.lock')
+    with lock(lock_of_cell):  # no child holds it
+        pass
