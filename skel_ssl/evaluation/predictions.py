@@ -104,9 +104,14 @@ def _numbers(path: Union[str, os.PathLike], index: int,
             f'{_where(path, index, sample)}: there is no {key!r}, only '
             f'{sorted(map(str, sample))}; dump the test of a model that '
             'classifies')
+    value = sample[key]
     try:
+        # A few bytes of a pickle can hold lists of lists without end.
+        if isinstance(value, (list, tuple)) and not all(
+                isinstance(x, (int, float, np.number)) for x in value):
+            raise TypeError('a list of something else')
         # Through torch: NumPy has no bfloat16.
-        return torch.as_tensor(sample[key]).double().numpy().reshape(-1)
+        return torch.as_tensor(value).double().numpy().reshape(-1)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f'{_where(path, index, sample)}: {key!r} is not made '
                          f'of numbers ({error})') from error

@@ -154,6 +154,14 @@ def test_of_torch_only_tensors_are_known(tmp_path, code, name):
         load_predictions(path)
 
 
+def shared_lists(depth):
+    """Some bytes in a pickle, 2 ** depth numbers if they are written out."""
+    value = [1., 2.]
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
 @pytest.mark.parametrize('data, said', [
     ([], 'is no dump of a test.*--dump'),
     (dict(split={}), 'is no dump of a test'),
@@ -166,6 +174,8 @@ def test_of_torch_only_tensors_are_known(tmp_path, code, name):
     ([sample(pred_score=torch.ones(1))], '1 scores.*2 or more'),
     ([sample(pred_score=torch.tensor([1, math.nan, 2]))], 'clip 0.*nan'),
     ([sample(pred_score='abc')], "'pred_score' is not made of numbers"),
+    ([sample(pred_score=shared_lists(50))],
+     "'pred_score' is not made of numbers"),
     ([sample(gt_label=torch.tensor([3]))], r"'gt_label' is \[3.*0 to 2"),
     ([sample(gt_label=torch.tensor([-1]))], r"'gt_label' is \[-1"),
     ([sample(gt_label=torch.tensor([0, 1]))], "'gt_label'.*one class"),
