@@ -99,6 +99,46 @@ def test_frozen_means_frozen():
     torch.testing.assert_close(feats, backbone(x))
 
 
+def test_dropped_tokens(monkeypatch):
+    """In training each joint of each person keeps as many of its segments,
+    drawn anew, and the blocks see no others."""
+    backbone = small(num_joints=5, num_frames=24, token_drop_rate=.4)
+    x = torch.randn(6, 2, 24, 5, 3)
+    x[1, 1] = 0
+    whole = backbone.eval()(x)
+    assert whole.shape == (6, 2, 16, 8, 5)
+    seen = []
+    encode = backbone.encode
+
+    def spy(persons, kept=None):
+        seen.append(kept)
+        return encode(persons, kept)
+
+    monkeypatch.setattr(backbone, 'encode', spy)
+    feats = backbone.train()(x)
+    assert feats.shape == (6, 2, 16, 5, 5)
+    assert feats[1, 1].eq(0).all()
+    kept = seen[0].unflatten(1, (5, 5))
+    assert len(kept) == 11 and kept.remainder(5).eq(torch.arange(5)).all()
+    segments = kept // 5
+    assert (segments.diff(dim=1) > 0).all()
+    assert segments.flatten().bincount(minlength=8).min() > 0
+    drawn = segments.transpose(1, 2).reshape(55, 5).unique(dim=0)
+    assert len(drawn) > 20  # of 55 joints, with 56 possible draws
+    present = [i for i in range(12) if i != 3]
+    expected = encode(x.flatten(0, 1)[present], seen[0])
+    expected = expected.unflatten(1, (5, 5)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(feats.flatten(0, 1)[present], expected)
+    backbone(x)
+    assert not torch.equal(seen[0], seen[1])
+
+
+@pytest.mark.parametrize('rate', [-.1, 1.])
+def test_a_token_drop_rate_out_of_range(rate):
+    with pytest.raises(ValueError, match='token_drop_rate=.* below 1'):
+        small(token_drop_rate=rate)
+
+
 def test_drop_path_acts_in_training_only():
     backbone = small(drop_path_rate=.9, layer_scale=1.)
     x = torch.randn(8, 1, 12, 25, 3)

@@ -48,6 +48,10 @@ class SkeletonTransformer(BaseModule):
             LayerScale.
         drop_path_rate (float): Drop path of the last block; rises linearly
             from 0 in the first.
+        token_drop_rate (float): In :meth:`forward`, in training, the share
+            of each joint's segments that is left out, drawn anew for each
+            person and joint (PatchDropout, arXiv 2208.07220): fewer tokens
+            to compute, and less to learn by heart. S shrinks.
         norm_eps (float): Epsilon of the layer norms.
         zero_temporal_init (bool): Start the temporal position embedding at
             exactly 0, as the public Skeleton2vec code does by a slip.
@@ -61,8 +65,9 @@ class SkeletonTransformer(BaseModule):
             truncated normal 0.02.
 
     Raises:
-        ValueError: If T is not a multiple of the patch, or an input does
-            not have the configured frames, joints and channels.
+        ValueError: If T is not a multiple of the patch, ``token_drop_rate``
+            is out of [0, 1), or an input does not have the configured
+            frames, joints and channels.
     """
 
     def __init__(self,
@@ -77,6 +82,7 @@ class SkeletonTransformer(BaseModule):
                  qkv_bias: bool = True,
                  layer_scale: Optional[float] = 1e-4,
                  drop_path_rate: float = 0.,
+                 token_drop_rate: float = 0.,
                  norm_eps: float = 1e-6,
                  zero_temporal_init: bool = False,
                  skip_empty_persons: bool = True,
@@ -90,6 +96,9 @@ class SkeletonTransformer(BaseModule):
                 f'patch_len={patch_len}; try num_frames='
                 f'{max(num_frames // patch_len, 1) * patch_len} (and the same '
                 'clip_len in the pipeline) or another patch_len')
+        if not 0 <= token_drop_rate < 1:
+            raise ValueError(f'token_drop_rate={token_drop_rate} must be 0 or '
+                             'more, and below 1')
         self.in_channels = in_channels
         self.num_joints = num_joints
         self.num_input_joints = num_joints
@@ -97,6 +106,7 @@ class SkeletonTransformer(BaseModule):
         self.patch_len = patch_len
         self.embed_dims = embed_dims
         self.depth = depth
+        self.token_drop_rate = token_drop_rate
         self.skip_empty_persons = skip_empty_persons
         self.frozen = frozen
 
@@ -180,8 +190,9 @@ class SkeletonTransformer(BaseModule):
             x (Tensor): ``(N, M, T, V, C)``.
 
         Returns:
-            Tensor: ``(N, M, D, S, V)``; exact zeros for an empty person slot
-            if ``skip_empty_persons``.
+            Tensor: ``(N, M, D, S, V)``, with fewer segments in training if
+            ``token_drop_rate`` is not 0; exact zeros for an empty person
+            slot if ``skip_empty_persons``.
         """
         if x.ndim != 5:
             raise ValueError('the input is (N, M, T, V, C), clips of persons; '
@@ -191,13 +202,25 @@ class SkeletonTransformer(BaseModule):
             persons = x.flatten(0, 1)
             if self.skip_empty_persons:
                 slots = present_persons(x).flatten().nonzero()[:, 0]
-                tokens = self.encode(persons[slots])
+                tokens = self.encode(persons[slots], self._drawn(len(slots)))
                 shape = (len(persons), *tokens.shape[1:])
                 tokens = tokens.new_zeros(shape).index_copy(0, slots, tokens)
             else:
-                tokens = self.encode(persons)
-        grid = tokens.unflatten(1, (self.num_segments, self.num_joints))
+                tokens = self.encode(persons, self._drawn(len(persons)))
+        grid = tokens.unflatten(1, (-1, self.num_joints))
         return grid.permute(0, 3, 1, 2).unflatten(0, x.shape[:2]).contiguous()
+
+    def _drawn(self, num_persons: int) -> Optional[Tensor]:
+        """Positions ``(P, S' * V)`` of the tokens that are not dropped; None
+        if all are there."""
+        if not (self.training and self.token_drop_rate):
+            return None
+        joints = torch.arange(self.num_joints, device=self.norm.weight.device)
+        kept = round((1 - self.token_drop_rate) * self.num_segments) or 1
+        score = torch.rand(num_persons, self.num_segments, self.num_joints,
+                           device=joints.device)
+        segments = score.argsort(1)[:, :kept].sort(1).values
+        return (segments * self.num_joints + joints).flatten(1)
 
     def get_layer_depth(self,
                         param_name: str,
