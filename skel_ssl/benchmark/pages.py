@@ -47,10 +47,12 @@ def footnotes(suite: Suite) -> List[str]:
         f'{suite.persons}.'
     ]
     if suite.protocols and any(m.frozen for m in suite.methods):
+        copies = (f'the training clips and {probe.views} augmented copies of '
+                  'each' if probe.views else 'the training clips')
         lines.append(
-            'Frozen encoder: linear probe of '
-            f'{probe.epochs} epochs, its learning rate chosen by '
-            'cross-validation over subjects of the training clips. The best '
+            f'Frozen encoder: linear probe of {probe.epochs} epochs on '
+            f'{copies}, its learning rate chosen by '
+            'cross-validation over their subjects. The best '
             'read-out is the one with the highest cross-validated accuracy, '
             'mean over seeds, so no test clip has a part in the choice; '
             'neighbours and few labels are of that read-out, too. Raw '

@@ -4,7 +4,13 @@ import pytest
 from rich.console import Console
 
 from skel_ssl.benchmark.cells import Cell, cells_of, new_record
-from skel_ssl.benchmark.pages import as_html, as_markdown, show, write_tables
+from skel_ssl.benchmark.pages import (
+    as_html,
+    as_markdown,
+    footnotes,
+    show,
+    write_tables,
+)
 from skel_ssl.benchmark.table import make_tables
 from tests.benchmark.suites import content, frozen_result, suite_of
 from tests.report.pages import check
@@ -158,6 +164,15 @@ def test_one_readout_and_few_labels():
     assert head == ['', 'linear, mean', 'linear, 3 clips a class',
                     'linear, 10 clips a class', 'linear, 5 % labels',
                     'fine-tuned']
+
+
+@pytest.mark.parametrize('views, said', [
+    (0, '100 epochs on the training clips, its'),
+    (8, '100 epochs on the training clips and 8 augmented copies of each, '),
+])
+def test_notes_say_what_probes_train_on(views, said):
+    notes = footnotes(suite_of(probe=dict(ks=[1], views=views)))
+    assert any(said in line for line in notes)
 
 
 def test_markdown(suite, tables):
