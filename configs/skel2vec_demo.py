@@ -7,7 +7,8 @@ _base_ = [
 model = dict(backbone=dict(num_joints=25), neck=dict(num_joints=25))
 _base_.train_dataloader.dataset.pipeline.insert(-1, _base_.mask)
 
-# A short schedule, for the quickstart.
+# A short schedule, with larger steps, for the quickstart.
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = dict(warmup=2, total=20)
 train_cfg = dict(max_epochs=20)
 _base_.custom_hooks[0].anneal_epochs = 20
