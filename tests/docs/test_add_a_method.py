@@ -131,7 +131,7 @@ def test_parts_take_and_give_what_the_table_says(model, monkeypatch):
     assert seen == {
         ('SkeletonTransformer', 'encode'): (
             [(P * K, T, V, C), (P * K, N)], [(P * K, N, D)]),
-        ('TransformerDecoder', 'forward'): (
+        ('CrossAttentionDecoder', 'forward'): (
             [(P * K, N, D), (P * K, N), (P * K, H), (P * K, Q)],
             [(P * K, Q, D1)]),
         ('CoordinateTarget', 'forward'): (
