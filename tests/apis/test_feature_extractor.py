@@ -149,8 +149,8 @@ class TestRows:
     def test_absent_persons_are_not_computed(self, extract, monkeypatch):
         seen = []
         encode = extract.backbone.encode
-        monkeypatch.setattr(extract.backbone, 'encode', lambda persons: (
-            seen.append(len(persons)), encode(persons))[1])
+        monkeypatch.setattr(extract.backbone, 'encode', lambda persons, kept: (
+            seen.append(len(persons)), encode(persons, kept))[1])
         extract(clips_of_all_kinds())
         assert seen == [6]  # all clips at once; a copy is no person
 

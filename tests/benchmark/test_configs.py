@@ -30,22 +30,20 @@ def test_a_suite_can_run(path):
     stages = plan(suite)
     assert all(stages.values())
     kinds = {method.kind for method in suite.methods}
-    if path.stem == 'tuning':
-        assert kinds == {'floor', 'method'}
-    else:
-        assert kinds == {'floor', 'method', 'ceiling'}
-        assert len(suite.seeds) == 3
+    wanted = dict(tuning={'floor', 'method'}, finding={'method'})
+    assert kinds == wanted.get(path.stem, {'floor', 'method', 'ceiling'})
+    assert len(suite.seeds) == (1 if path.stem == 'tuning' else 3)
 
 
 def test_tuning_holds_subjects_out():
     suite = load_suite(CONFIGS / 'benchmarks/suites/tuning.py')
-    method = suite.method('mamp_lr5e4')
+    method = suite.method('mamp_lr2e3')
     everybody = set()
     for fold in suite.datasets:
         pretrain, frozen = (
             read_config(method.config(part, fold), method.settings(part, fold))
             for part in ('pretrain', 'frozen'))
-        assert pretrain.optim_wrapper.optimizer.lr == 5e-4
+        assert pretrain.optim_wrapper.optimizer.lr == 2e-3
         kept = set(pretrain.train_dataloader.dataset.subjects)
         assert kept == set(frozen.train_dataloader.dataset.subjects)
         held_out = set(frozen.val_dataloader.dataset.subjects)
@@ -56,16 +54,28 @@ def test_tuning_holds_subjects_out():
 
 
 def test_the_published_variants_change_what_they_name():
-    full = load_suite(CONFIGS / 'benchmarks/suites/full.py')
-    options = full.method('skel2vec_published').options['pretrain']
-    (place, ) = (x for x in options if x.startswith('train_dataloader'))
-    for data in full.datasets:  # noqa: F402
-        cfg = Config.fromfile(
-            full.method('skel2vec_published').config('pretrain', data))
-        cfg.merge_from_dict(dict(options))
-        changed = cfg.train_dataloader.dataset.pipeline[
-            int(place.split('.')[3])]
-        assert changed.type == 'MotionAwareTubeMask' and changed.return_rank
+    """Models that differ in the placement of latents, and in nothing else."""
+    suite = load_suite(CONFIGS / 'benchmarks/suites/finding.py')
+    nwucla, = suite.datasets
+    models = {
+        method.name: read_config(
+            method.config('pretrain', nwucla),
+            method.settings('pretrain', nwucla))
+        for method in suite.methods
+    }
+    for name, cfg in models.items():
+        assert cfg.model.neck.type == 'TransformerDecoder', name
+        assert cfg.model.query_ratio == 1, name
+    public = models['skel2vec_published']
+    mask = public.train_dataloader.dataset.pipeline[8]
+    assert mask.type == 'MotionAwareTubeMask' and mask.pop('return_rank')
+    assert public.model.neck.pop('unshuffle') == 'reference'
+    public = models['hacm_published']
+    assert public.model.mask_generator.pop('legacy_order')
+    assert public.model.neck.pop('unshuffle') == 'rank'
+    for name in ('skel2vec', 'hacm'):
+        assert (models[f'{name}_published'].to_dict() ==
+                models[f'{name}_repaired'].to_dict())
 
 
 @pytest.mark.parametrize('path', SUPERVISED, ids=lambda path: path.stem)
