@@ -6,6 +6,8 @@ _base_ = [
 # 25 joints, 18 of them tokens.
 model = dict(backbone=dict(layout='ntu25'), neck=dict(num_joints=18))
 
+# A short schedule, with larger steps.
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = dict(warmup=2, total=40)
 train_cfg = dict(max_epochs=40)
 

@@ -6,6 +6,8 @@ _base_ = [
 model = dict(backbone=dict(num_joints=25), neck=dict(num_joints=25))
 _base_.train_dataloader.dataset.pipeline.insert(-1, _base_.mask)
 
+# A short schedule, with larger steps.
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = dict(warmup=2, total=40)
 train_cfg = dict(max_epochs=40)
 

@@ -109,7 +109,8 @@ def _numbers(path: Union[str, os.PathLike], index: int,
         # A few bytes of a pickle can hold lists of lists without end.
         if isinstance(value, (list, tuple)) and not all(
                 isinstance(x, (int, float, np.number)) for x in value):
-            raise TypeError('a list of something else')
+            raise TypeError('a list of other things; give a tensor or an '
+                            'array')
         # Through torch: NumPy has no bfloat16.
         return torch.as_tensor(value).double().numpy().reshape(-1)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -1,9 +1,11 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The tutorial of own skeletons, word for word, from CSV to predictions."""
 import json
+import re
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from skel_ssl.datasets import load_annotations
@@ -82,8 +84,15 @@ def tutorial(workplace):
     joints = json.loads(files['my/layout.json'])['joints']
     assert len(joints) == 19
     record(workplace / 'my', joints)
+    # The checkpoints that it names are the last ones of its configs.
+    for name in ('pretrain', 'probe'):
+        last = Config.fromfile(
+            workplace / f'my/{name}.py').train_cfg.max_epochs
+        named = re.findall(rf'work_dirs/{name}/epoch_(\d+)', text)
+        assert set(named) == {str(last)}, name
     steps = steps_of(text, lambda code: code.replace(
-        'epoch_80', 'epoch_2').replace('epoch_100', 'epoch_10'), OPTIONS)
+        'pretrain/epoch_100', 'pretrain/epoch_2').replace(
+            'probe/epoch_100', 'probe/epoch_10'), OPTIONS)
     assert len(steps) == 10
     return workplace, run_steps(steps, workplace)
 

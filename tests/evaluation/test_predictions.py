@@ -175,7 +175,7 @@ def shared_lists(depth):
     ([sample(pred_score=torch.tensor([1, math.nan, 2]))], 'clip 0.*nan'),
     ([sample(pred_score='abc')], "'pred_score' is not made of numbers"),
     ([sample(pred_score=shared_lists(50))],
-     "'pred_score' is not made of numbers"),
+     "'pred_score' is not made of numbers .*give a tensor or an array"),
     ([sample(gt_label=torch.tensor([3]))], r"'gt_label' is \[3.*0 to 2"),
     ([sample(gt_label=torch.tensor([-1]))], r"'gt_label' is \[-1"),
     ([sample(gt_label=torch.tensor([0, 1]))], "'gt_label'.*one class"),

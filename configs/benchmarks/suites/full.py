@@ -3,21 +3,15 @@
 _base_ = 'small.py'
 title = 'NW-UCLA and UTD-MHAD'
 
-ten_crops = {
-    f'{part}_dataloader.dataset.pipeline.1.{name}': value
-    for part in ('val', 'test')
-    for name, value in dict(num_clips=10, p_interval=(0.5, 1.0)).items()
-}
 datasets = dict(
     nwucla_xview1=dict(
         title='NW-UCLA, view 1',
         tests=dict(xview1_clean='xview1_clean_val'),
-        options=dict(frozen=ten_crops, finetune=ten_crops)),
+        options=_base_.datasets.nwucla.options),
     utdmhad=dict(
         title='UTD-MHAD',
         tests=dict(xsub='xsub_val'),
-        options=dict(frozen=ten_crops, finetune=ten_crops)))
-del ten_crops
+        options=_base_.datasets.nwucla.options))
 transfers = dict(nwucla=('utdmhad', ), utdmhad=('nwucla', ))
 
 methods = dict(
