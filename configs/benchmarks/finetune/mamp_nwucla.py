@@ -1,5 +1,8 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 # MAMP and MAE pre-train the same small encoder.
-_base_ = 'skel2vec_nwucla.py'
-optim_wrapper = dict(paramwise_cfg=dict(layer_of={'backbone.norm': -1}))
-param_scheduler = dict(offset=0)
+_base_ = [
+    '../../_base_/default_runtime.py', '../../_base_/datasets/nwucla.py',
+    '../../_base_/models/finetune_small.py',
+    '../../_base_/schedules/finetune_small.py'
+]
+model = dict(cls_head=dict(num_classes=_base_.classes))

@@ -4,6 +4,8 @@
 _base_ = '../finetune/skel2vec_nwucla.py'
 train_dataloader = dict(dataset=dict(few_labels=dict(ratio=0.01, subset=0)))
 custom_hooks = [dict(type='SameDataHook')]
-# Ten clips are one step an epoch: as many steps as it takes to learn them.
+# Ten clips are one step an epoch: as many steps as it takes to learn them, and
+# larger ones.
+optim_wrapper = dict(optimizer=dict(lr=3e-3))
 param_scheduler = dict(warmup=20, total=200)
 train_cfg = dict(max_epochs=200, val_interval=200)

@@ -1,0 +1,10 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+# Three narrow blocks need less to hold them back; two fifths of the segments
+# are left out in training, which spares a third of the time.
+_base_ = ['small_encoder.py', 'finetune.py']
+model = dict(
+    backbone=dict(_base_.encoder, drop_path_rate=0.1, token_drop_rate=0.4),
+    cls_head=dict(
+        in_channels=_base_.encoder.embed_dims,
+        num_joints=_base_.encoder.num_joints,
+        hidden_channels=256))
