@@ -1,9 +1,10 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Runs the stages of a cell that are not done, and writes its record."""
+import os.path as osp
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 import torch
 
@@ -117,7 +118,7 @@ class _Job:
             found = self.record['stages'].get(name, {})
             if found.get('state') != 'done':
                 continue
-            path = Path(found['checkpoint']['path'])
+            path = self.runner.work_dir / found['checkpoint']['path']
             if not path.is_file() or hash_file(
                     path) != found['checkpoint']['sha256']:
                 self.say(f'{name} runs again: its checkpoint {path} is gone '
@@ -138,6 +139,8 @@ class _Job:
         runner = self.runner
         runner.running[self.cell] = Activity(self.cell, stage, folder)
         began = time.monotonic()
+        if start is not None:
+            start = dict(start, path=str(runner.work_dir / start['path']))
         call = Call(runner.suite, self.cell, stage, folder, runner.children,
                     runner.threads, self.held, start)
         about: Dict[str, Any] = dict(
@@ -146,7 +149,7 @@ class _Job:
             config=stage.config,
             options=dict(stage.options),
             seed=self.cell.seed,
-            folder=str(folder),
+            folder=self._place(folder),
             environment=runner.environment,
             device='cuda' if torch.cuda.is_available() else 'cpu',
             threads=runner.threads,
@@ -158,6 +161,9 @@ class _Job:
             about.update(state='failed', error=text)
             self.say(f'{stage.name} failed: {text.splitlines()[-1]}\n'
                      f'  more in {folder}')
+        if 'checkpoint' in about:
+            about['checkpoint']['path'] = self._place(
+                about['checkpoint']['path'])
         about.update(commands=call.commands, seconds=call.seconds())
         self.record['stages'][stage.name] = about
         self.record['state'] = 'incomplete'
@@ -165,3 +171,7 @@ class _Job:
         if about['state'] == 'done':
             self.say(f'{stage.name} is done, '
                      f'{time.monotonic() - began:.0f} s')
+
+    def _place(self, path: Union[str, Path]) -> str:
+        """A path from the suite's folder on, which may be moved."""
+        return osp.relpath(path, self.runner.work_dir)

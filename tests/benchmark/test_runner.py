@@ -22,7 +22,7 @@ def test_the_stages_of_a_method(bench):
     assert bench.done and bench.record['state'] == 'reproduced'
     train, frozen, finetune, test = bench.commands
     stages = bench.record['stages']
-    folder = Path(stages['pretrain']['folder'])
+    folder = bench.work_dir / stages['pretrain']['folder']
     assert train[1:] == [
         'tools/train.py', 'configs/mae_demo.py', '--seed', '0', '--work-dir',
         str(folder), '--resume', '--person-batches', 'device',
@@ -172,8 +172,8 @@ def test_a_training_that_ends_early_is_a_failure(bench):
 
 def test_weights_that_are_gone(bench):
     bench.run()
-    path = Path(bench.record['stages']['pretrain']['checkpoint']['path'])
-    path.unlink()
+    path = bench.record['stages']['pretrain']['checkpoint']['path']
+    (bench.work_dir / path).unlink()
     # Nobody needs them any more.
     assert bench.run() == []
     assert bench.run(changes=dict(readouts=['mean']))[0] == 'train'
@@ -183,8 +183,18 @@ def test_weights_that_are_gone(bench):
 def test_weights_that_are_others(bench):
     bench.run()
     found = bench.record['stages']['pretrain']['checkpoint']
-    Path(found['path']).write_bytes(b'other')
+    (bench.work_dir / found['path']).write_bytes(b'other')
     assert bench.run(changes=dict(readouts=['mean']))[0] == 'train'
+
+
+def test_the_whole_folder_may_be_moved(bench):
+    bench.run()
+    moved = bench.work_dir.with_name('moved')
+    bench.work_dir = bench.work_dir.rename(moved)
+    assert bench.run(changes=dict(readouts=['mean'])) == ['frozen']
+    request = json.loads(Path(bench.commands[0][-2]).read_text())
+    assert request['checkpoint'].startswith(str(moved))
+    assert Path(request['checkpoint']).is_file()
 
 
 def test_one_process_a_cell(bench, tmp_path):
