@@ -16,7 +16,8 @@ _NARROWEST, _WIDEST = 0.6, 1.8  # moments, as shares of the height
 _LINE = 0.13  # of a label
 SCALE = 0.42  # of the colours of a heat, below the label
 _CAPTION = 0.16  # above a row, for the numbers of the frames
-_TOP, _BOTTOM = 0.45, 0.4  # for title and legend
+_TOP, _BOTTOM = 0.45, 0.4  # for title and a legend of one row
+_ENTRY, _LEGEND_ROW = 1.3, 0.17  # of the legend
 
 
 def draw_contact_sheet(scenes: Sequence[Scene],
@@ -46,7 +47,10 @@ def draw_contact_sheet(scenes: Sequence[Scene],
     cell = _HEIGHT * float(np.clip(
         max(map(_shape, scenes)), _NARROWEST, _WIDEST))
     width = _LABEL + num_poses * (cell + _GAP) + 0.1
-    height = _TOP + len(scenes) * (_CAPTION + _HEIGHT + _GAP) + _BOTTOM
+    handles = legend_handles(list(scenes))
+    columns = max(int(width / _ENTRY), 1)
+    height = (_TOP + len(scenes) * (_CAPTION + _HEIGHT + _GAP) + _BOTTOM +
+              max(len(handles) - 1, 0) // columns * _LEGEND_ROW)
     fig = Figure(figsize=(width, height))
 
     def add_axes(left: float, bottom: float, wide: float) -> Axes:
@@ -64,7 +68,7 @@ def draw_contact_sheet(scenes: Sequence[Scene],
             if scene.seen.any():
                 ax.set_title(f'frame {frame}', fontsize=6.5, pad=2,
                              c='#7d8590')
-    fig.legend(handles=legend_handles(list(scenes)), ncols=10, fontsize=8,
+    fig.legend(handles=handles, ncols=columns, fontsize=8,
                loc='lower center', frameon=False)
     return fig
 

@@ -59,6 +59,20 @@ def test_nothing_overlaps():
             1].get_window_extent().x0
 
 
+@pytest.mark.parametrize('num_poses', [1, 2, 8])
+def test_the_legend_is_whole_and_below_the_bodies(num_poses):
+    hidden = np.zeros((1, 9, 25), bool)
+    hidden[:, ::2] = True
+    fig = draw_contact_sheet([scene(9, hidden=hidden)], num_poses=num_poses)
+    fig.draw_without_rendering()
+    legend, = fig.legends
+    assert len(legend.get_texts()) > 3
+    box = legend.get_window_extent()
+    assert fig.bbox.x0 <= box.x0 and box.x1 <= fig.bbox.x1
+    assert fig.bbox.y0 <= box.y0
+    assert box.y1 <= min(ax.get_window_extent().y0 for ax in cells(fig))
+
+
 def test_nothing_to_draw():
     with pytest.raises(ValueError, match='0 scenes'):
         draw_contact_sheet([])
