@@ -6,6 +6,7 @@
       --split val --out val.npz --readout joint_std
 """
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
@@ -59,6 +60,11 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=64,
         help='clips at once (default: %(default)s)')
+    parser.add_argument(
+        '--skip-bad',
+        action='store_true',
+        help='leave out inputs that cannot be used, with a warning for each '
+        '(default: the first one ends it)')
     parser.add_argument('--device', help='default: the best there is')
     parser.add_argument(
         '--layout',
@@ -73,6 +79,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if bool(args.inputs) == bool(args.split):
         parser.error('give either inputs or --split')
+    if args.skip_bad and args.split:
+        parser.error('--skip-bad is for inputs, not for --split')
     return args
 
 
@@ -89,7 +97,8 @@ def extract(args: argparse.Namespace, console: Console) -> ClipFeatures:
     console.print(
         f'encoder: {type(extractor.backbone).__name__}, weights under '
         f'{extractor.about["prefix"]!r}', highlight=False)
-    work = extractor.extract_split if args.split else extractor.extract
+    work = (extractor.extract_split if args.split else partial(
+        extractor.extract, skip_bad=args.skip_bad))
     screen = Console(stderr=True)
     with Progress(
             *Progress.get_default_columns(),

@@ -50,6 +50,11 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=32,
         help='clips or windows at once (default: %(default)s)')
+    parser.add_argument(
+        '--skip-bad',
+        action='store_true',
+        help='leave out files that cannot be used, with a warning for each '
+        '(default: the first one ends it)')
     parser.add_argument('--device', help='default: the best there is')
     parser.add_argument(
         '--out-dir', help='where predictions.json and pictures go')
@@ -106,7 +111,8 @@ def main() -> None:
         stride=args.stride,
         fps=args.fps,
         out_dir=args.out_dir,
-        save_vis=args.save_vis or False)
+        save_vis=args.save_vis or False,
+        skip_bad=args.skip_bad)
     console.print(make_table(results, inferencer.classes))
     labelled = [x for x in results if 'gt_label' in x]
     if labelled:

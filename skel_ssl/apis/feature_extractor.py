@@ -41,13 +41,11 @@ from .config_parts import (
     read_config,
     split_dataset,
 )
-from .inputs import ClipReader
+from .inputs import ClipReader, OnTotal, SkippedInputs
 from .pretrained import PREFIXES, load_pretrained
 
 TOKENS = 'tokens'
 WEIGHTS = dict(teacher=PREFIXES[0], student=PREFIXES[1])
-
-OnTotal = Callable[[Optional[int]], Any]
 
 
 class ClipFeatures(NamedTuple):
@@ -138,8 +136,8 @@ class FeatureExtractor:
                 batch_size: int = 64,
                 out: Optional[Union[str, os.PathLike]] = None,
                 on_total: OnTotal = lambda total: None,
-                on_batch: Callable[[int], Any] = lambda n: None
-                ) -> ClipFeatures:
+                on_batch: Callable[[int], Any] = lambda n: None,
+                skip_bad: bool = False) -> ClipFeatures:
         """Features of inputs.
 
         Args:
@@ -155,17 +153,24 @@ class FeatureExtractor:
                 what made them. Labels are left out if none is known.
             on_total (Callable): See :meth:`ClipReader.read`.
             on_batch (Callable): Called with the number of clips done.
+            skip_bad (bool): Leave out inputs that cannot be used, with a
+                warning for each; ``meta`` lists them. They end the call
+                otherwise.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If an input cannot be used (``InputError``), there is
-                no such read-out, or a feature is not finite.
+            ValueError: If an input cannot be used (``InputError``; with
+                ``skip_bad``: if none can), there is no such read-out, or a
+                feature is not finite.
         """
-        clips = self.reader.read(inputs, on_total)
+        skipped = SkippedInputs()
+        clips = self.reader.read(inputs, on_total,
+                                 skipped.add if skip_bad else None)
         made = ((clip['frame_dir'], clip.get('label'),
                  run_pipeline(self.pipeline, clip)) for clip in clips)
         return self._extract(made, readout, per_person, batch_size, out,
-                             on_batch, dict(data='inputs'))
+                             on_batch,
+                             dict(data='inputs', skipped=skipped.reasons))
 
     def extract_split(self,
                       split: str,

@@ -1,5 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """From what people have to clips that are fit for a model."""
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import (
 )
 
 import numpy as np
+from mmengine.logging import print_log
 from torch import Tensor
 
 from skel_ssl.datasets.checks import clip_fault, clip_name
@@ -31,6 +33,7 @@ from .video import read_video
 
 Input = Union[str, os.PathLike, np.ndarray, Tensor, Mapping[str, Any]]
 Clip = Dict[str, Any]
+OnTotal = Callable[[Optional[int]], Any]
 
 # What is taken over from an annotation besides the keypoints.
 _KEPT = ('label', 'img_shape', 'total_frames')
@@ -40,6 +43,9 @@ _SHAPES = ('(persons, frames, joints, coordinates), (frames, joints, '
 
 class InputError(ValueError):
     """An input cannot be used; the message begins with which one it is."""
+
+
+OnBad = Callable[[InputError], Any]
 
 
 class _Source(NamedTuple):
@@ -65,8 +71,8 @@ class ClipReader:
 
     def read(self,
              inputs: Union[Input, Iterable[Input]],
-             on_total: Callable[[Optional[int]], Any] = lambda total: None
-             ) -> Iterator[Clip]:
+             on_total: OnTotal = lambda total: None,
+             on_bad: Optional[OnBad] = None) -> Iterator[Clip]:
         """Read inputs one after the other.
 
         Args:
@@ -78,6 +84,9 @@ class ClipReader:
                 ``img_shape``.
             on_total (Callable): Called with the number of clips so far known,
                 None if it is not known.
+            on_bad (Callable, optional): Called with the :class:`InputError`
+                of a clip, or of a file, that cannot be used; the others go
+                on. None: it is raised.
 
         Yields:
             dict: A clip: ``keypoint`` (M, T, V, C) float32, ``total_frames``,
@@ -88,31 +97,62 @@ class ClipReader:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            InputError: If there is no input, or one cannot be used.
+            InputError: If there is no input, or one cannot be used (with
+                ``on_bad``: if none can).
         """
-        return self._read(list_inputs(inputs), on_total)
+        return self._read(list_inputs(inputs), on_total, on_bad)
 
-    def _read(self, sources: List[_Source],
-              on_total: Callable[[Optional[int]], Any]) -> Iterator[Clip]:
-        total = len(sources)
+    def _read(self, sources: List[_Source], on_total: OnTotal,
+              on_bad: Optional[OnBad]) -> Iterator[Clip]:
+        total: Optional[int] = len(sources)
+
+        def add(number: Optional[int]) -> None:
+            nonlocal total
+            if total is None or number is None:
+                total = None
+            else:
+                total += number
+            on_total(total)
+
         on_total(total)
+        used, first = 0, ''
         for source in sources:
+            for found in self._attempts(source, add):
+                if not isinstance(found, InputError):
+                    used += 1
+                    yield found
+                elif on_bad is None:
+                    raise found
+                else:
+                    first = first or str(found)
+                    on_bad(found)
+                    add(-1)
+        if not used:
+            raise InputError(f'no input can be used; the first: {first}')
+
+    def _attempts(
+        self, source: _Source, add: OnTotal
+    ) -> Iterator[Union[Clip, InputError]]:
+        """The clips of an input, and why one cannot be used."""
+        index = -1
+        try:
             annotations = self._annotations(source)
-            if not isinstance(annotations, list):
-                on_total(None)
-            elif len(annotations) > 1:
-                total += len(annotations) - 1
-                on_total(total)
-            count = 0
-            try:
-                for count, annotation in enumerate(annotations, 1):
-                    yield self._make(source, annotation, count - 1)
-            except InputError:
-                raise
-            except ValueError as error:  # of a file that is read bit by bit
-                raise InputError(f'{source.where}: {error}') from None
-            if not count:
-                raise InputError(f'{source.where}: it holds no clips')
+            add(max(len(annotations), 1) -
+                1 if isinstance(annotations, list) else None)
+            for index, annotation in enumerate(annotations):
+                try:
+                    clip = self._make(source, annotation, index)
+                except InputError as error:
+                    yield error
+                else:
+                    yield clip
+        except InputError as error:
+            yield error
+        except ValueError as error:  # of a file that is read bit by bit
+            yield InputError(f'{source.where}: {error}')
+        else:
+            if index < 0:
+                yield InputError(f'{source.where}: it holds no clips')
 
     def _annotations(self, source: _Source) -> Iterable[Mapping[str, Any]]:
         content = source.content
@@ -289,3 +329,18 @@ def _way_out(fault: str) -> str:
     if 'nobody' in fault:
         return '. Leave it out'
     return ''
+
+
+class SkippedInputs:
+    """Notes the inputs that are left out, and warns of each.
+
+    Attributes:
+        reasons (list[str]): Which one, and why.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: List[str] = []
+
+    def add(self, error: InputError) -> None:
+        self.reasons.append(str(error))
+        print_log(f'left out: {error}', 'current', logging.WARNING)

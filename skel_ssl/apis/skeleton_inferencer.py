@@ -48,7 +48,7 @@ from .config_parts import (
     read_config,
 )
 from .init_model import init_model
-from .inputs import Clip, ClipReader
+from .inputs import Clip, ClipReader, SkippedInputs
 from .prediction_results import (
     Result,
     describe_scores,
@@ -165,7 +165,8 @@ class SkeletonInferencer(BaseInferencer):
                  fps: Optional[float] = None,
                  out_dir: Optional[Union[str, os.PathLike]] = None,
                  save_vis: Union[bool, str] = False,
-                 print_result: bool = False) -> List[Any]:
+                 print_result: bool = False,
+                 skip_bad: bool = False) -> List[Any]:
         """Predict.
 
         Args:
@@ -186,6 +187,9 @@ class SkeletonInferencer(BaseInferencer):
             save_vis (bool | str): Draw each clip into ``out_dir``: ``'png'``
                 or True, a contact sheet, ``'gif'``, an animation.
             print_result (bool): Whether to print a table.
+            skip_bad (bool): Leave out inputs that cannot be used, with a
+                warning for each; ``predictions.json`` lists them. They end
+                the call otherwise.
 
         Returns:
             list[dict]: For each clip ``name``, ``input`` (where it came
@@ -198,8 +202,9 @@ class SkeletonInferencer(BaseInferencer):
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If an input cannot be used (``InputError``), a number
-                is out of range, or the scores are not finite.
+            ValueError: If an input cannot be used (``InputError``; with
+                ``skip_bad``: if none can), a number is out of range, or the
+                scores are not finite.
         """
         if batch_size < 1 or topk < 1 or (fps is not None and fps <= 0):
             raise ValueError(f'batch_size={batch_size}, topk={topk} and fps='
@@ -215,6 +220,7 @@ class SkeletonInferencer(BaseInferencer):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         results: List[Any] = []
+        skipped = SkippedInputs()
         with self._progress() as progress:
             bar = progress.add_task('clips', visible=False)
 
@@ -222,7 +228,8 @@ class SkeletonInferencer(BaseInferencer):
                 shown = self.show_progress and (total is None or total > _FEW)
                 progress.update(bar, total=total, visible=shown)
 
-            clips = self.reader.read(inputs, set_total)
+            clips = self.reader.read(inputs, set_total,
+                                     skipped.add if skip_bad else None)
             for job in self._predict(clips, batch_size, window, stride):
                 samples = [job.found[k] for k in range(len(job.spans))]
                 if return_datasamples:
@@ -236,7 +243,7 @@ class SkeletonInferencer(BaseInferencer):
                     results.append(result)
                 progress.advance(bar)
         if folder is not None and not return_datasamples:
-            self._write(folder, results)
+            self._write(folder, results, skipped.reasons)
         if print_result and not return_datasamples:
             Console().print(make_table(results, self.classes))
         return results
@@ -341,11 +348,13 @@ class SkeletonInferencer(BaseInferencer):
             transient=True,
             disable=not (self.show_progress and seen))
 
-    def _write(self, folder: Path, results: List[Result]) -> None:
+    def _write(self, folder: Path, results: List[Result],
+               skipped: List[str]) -> None:
         write_json(
             folder / 'predictions.json',
             dict(
                 config=str(self.cfg.filename),
                 weights=None if self.weights is None else str(self.weights),
                 classes=self.classes,
-                predictions=results))
+                predictions=results,
+                skipped=skipped))

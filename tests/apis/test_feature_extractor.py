@@ -253,6 +253,18 @@ class TestFiles:
         assert [path.name for path in tmp_path.iterdir()] == ['f.npz']
 
 
+def test_bad_inputs_are_left_out(extract, tmp_path):
+    clips = [make_clip(0), make_clip(0, joints=17), make_clip(1)]
+    found = extract.extract(clips, out=tmp_path / 'f.npz', skip_bad=True)
+    assert found.names.tolist() == ['input 0', 'input 2']
+    np.testing.assert_allclose(found.features, extract(clips[::2]), atol=1e-5)
+    with np.load(tmp_path / 'f.npz') as file:
+        (reason, ) = json.loads(str(file['meta']))['skipped']
+    assert reason.startswith('input 1: it has 17 joints')
+    with pytest.raises(InputError, match='no input can be used'):
+        extract(clips[1], skip_bad=True)
+
+
 def test_faults(extract, tmp_path):
     with pytest.raises(InputError, match='list of inputs is empty'):
         extract([])

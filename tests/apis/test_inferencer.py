@@ -361,6 +361,20 @@ class TestFaults:
         with pytest.raises(InputError, match=message):
             infer([make_clip(0), bad])
 
+    def test_bad_ones_are_left_out(self, infer, tmp_path, monkeypatch):
+        said = []
+        monkeypatch.setattr('skel_ssl.apis.inputs.print_log',
+                            lambda text, *how: said.append(text))
+        clips = [make_clip(0), make_clip(0, joints=17), make_clip(1)]
+        results = infer(clips, skip_bad=True, out_dir=tmp_path)
+        assert [x['input'] for x in results] == ['input 0', 'input 2']
+        np.testing.assert_allclose(
+            scores_of(results), scores_of(infer(clips[::2])), atol=1e-5)
+        written = json.loads((tmp_path / 'predictions.json').read_text())
+        (reason, ) = written['skipped']
+        assert reason.startswith('input 1: it has 17 joints')
+        assert f'left out: {reason}' in said
+
     def test_no_input(self, infer):
         with pytest.raises(InputError, match='list of inputs is empty'):
             infer([])

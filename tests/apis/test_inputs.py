@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import sys
 from types import SimpleNamespace
 
@@ -152,6 +153,44 @@ def test_no_input(nothing):
 
 
 # ---------------------------------------------------------------------- files
+
+
+def test_bad_inputs_are_left_out(tmp_path):
+    """A clip of a file, a file that is none, an array, a file cut short."""
+    kinds = dict(
+        a=pickle.dumps([dict(frame_dir=f'c{i}', keypoint=KEYPOINT * factor)
+                        for i, factor in enumerate((1, np.nan, 1))]),
+        b=b'no pickle')
+    for name, content in kinds.items():
+        (tmp_path / f'{name}.pkl').write_bytes(content)
+    write_mamp(tmp_path / 'NTU60_CS.npz')
+    whole = (tmp_path / 'NTU60_CS.npz').read_bytes()
+    (tmp_path / 'c.npz').write_bytes(whole[:len(whole) // 2])
+    inputs = [*(tmp_path / name for name in ('a.pkl', 'b.pkl', 'c.npz')),
+              KEYPOINT[..., :9, :], KEYPOINT]
+    bad, totals = [], []
+    clips = list(NTU.read(inputs, totals.append, bad.append))
+    assert [clip['frame_dir'] for clip in clips] == ['c0', 'c2', 'input 4']
+    assert all(isinstance(error, InputError) for error in bad)
+    for error, words in zip(bad, (
+            r"input 0 .*a.pkl\), clip 'c1': .*nan at person 0",
+            r'input 1 .*b.pkl', r'input 2 .*c.npz', 'input 3: it has 9')):
+        assert re.search(words, str(error))
+    assert len(bad) == 4 and totals[-1] == len(clips)
+    # The first one ends it otherwise.
+    reading = NTU.read(inputs)
+    assert next(reading)['frame_dir'] == 'c0'
+    with pytest.raises(InputError, match="clip 'c1'"):
+        next(reading)
+
+
+def test_all_inputs_are_bad():
+    bad = []
+    with pytest.raises(InputError, match='no input can be used; the first: '
+                       'input 0: it has 9 joints'):
+        list(NTU.read([KEYPOINT[..., :9, :], KEYPOINT * np.nan],
+                      on_bad=bad.append))
+    assert len(bad) == 2
 
 
 def write_skeleton(path):

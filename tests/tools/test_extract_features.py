@@ -89,3 +89,13 @@ def test_persons_of_the_student(call, tmp_path):
 def test_refused(call, args, error, message):
     with pytest.raises(error, match=message):
         call(PRETRAIN, *args)
+
+
+def test_bad_files_are_left_out(call, tmp_path):
+    (tmp_path / 'in').mkdir()
+    np.save(tmp_path / 'in' / 'good.npy', make_clip(0))
+    np.save(tmp_path / 'in' / 'none.npy', make_clip(0) * np.nan)
+    found = call(PRETRAIN, tmp_path / 'in', '--skip-bad')
+    assert found['names'].tolist() == ['good']
+    with pytest.raises(SystemExit):
+        call(PRETRAIN, '--split', 'val', '--skip-bad')

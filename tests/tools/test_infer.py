@@ -102,3 +102,16 @@ def test_an_option_that_does_not_exist(call, probe, tmp_path, monkeypatch):
     monkeypatch.setattr(f'{__name__}.OPTIONS', ('--cfg-options', 'modle.x=1'))
     with pytest.raises(ValueError, match='did you mean model'):
         call(LINEAR, probe, tmp_path)
+
+
+def test_bad_files_are_left_out(call, probe, tmp_path):
+    np.save(tmp_path / 'good.npy', make_clip(0))
+    np.save(tmp_path / 'none.npy', make_clip(0) * np.nan)
+    with pytest.raises(ValueError, match=r'none.npy\): .*nan at person 0'):
+        call(LINEAR, probe, tmp_path)
+    out = tmp_path / 'out'
+    call(LINEAR, probe, tmp_path, '--skip-bad', '--out-dir', out)
+    written = json.loads((out / 'predictions.json').read_text())
+    assert [x['name'] for x in written['predictions']] == ['good']
+    assert [str(tmp_path / 'none.npy') in x for x in written['skipped']] == [
+        True]
