@@ -30,7 +30,7 @@ def test_a_suite_can_run(path):
     stages = plan(suite)
     assert all(stages.values())
     kinds = {method.kind for method in suite.methods}
-    wanted = dict(tuning={'floor', 'method'}, finding={'method'})
+    wanted = dict(finding={'method'})
     assert kinds == wanted.get(path.stem, {'floor', 'method', 'ceiling'})
     assert len(suite.seeds) == (1 if path.stem == 'tuning' else 3)
 
@@ -38,6 +38,7 @@ def test_a_suite_can_run(path):
 def test_tuning_holds_subjects_out():
     suite = load_suite(CONFIGS / 'benchmarks/suites/tuning.py')
     method = suite.method('mamp_lr2e3')
+    scratch = suite.method('scratch_1e3')
     everybody = set()
     for fold in suite.datasets:
         pretrain, frozen = (
@@ -48,6 +49,12 @@ def test_tuning_holds_subjects_out():
         assert kept == set(frozen.train_dataloader.dataset.subjects)
         held_out = set(frozen.val_dataloader.dataset.subjects)
         assert not kept & held_out and len(kept | held_out) == 10
+        finetune = read_config(
+            scratch.config('finetune', fold),
+            scratch.settings('finetune', fold))
+        assert finetune.optim_wrapper.optimizer.lr == 1e-3
+        assert set(finetune.train_dataloader.dataset.subjects) == kept
+        assert set(finetune.test_dataloader.dataset.subjects) == held_out
         everybody |= held_out
         assert fold.tests == dict(held_out=('xview_clean_train', ))
     assert len(everybody) == 10

@@ -32,6 +32,7 @@ for number, held_out in enumerate(folds):
 del number, held_out, kept, fit, held, folds, subjects
 
 frozen = 'configs/benchmarks/linear/{}_{{data}}.py'
+finetune = 'configs/benchmarks/finetune/{}_{{data}}.py'
 methods = dict(
     raw=dict(
         title='raw coordinates',
@@ -73,4 +74,16 @@ for name, changed in dict(
         pretrain=f'configs/{method}_{{data}}.py',
         frozen=frozen.format(encoder),
         options=dict(pretrain=changed))
-del name, changed, method, encoder, frozen, decoder, rate, mask
+    if not changed:
+        methods[name]['finetune'] = finetune.format(encoder)
+# Fine-tuning from scratch, which needs no pre-training to compare rates.
+for lr in (2e-4, 5e-4, 1e-3, 3e-3):
+    methods[f'scratch_{lr:.0e}'.replace('-0', '')] = dict(
+        title=f'from scratch, rate {lr:g}',
+        kind='ceiling',
+        finetune=finetune.format('mamp'),
+        options=dict(finetune={
+            rate: lr,
+            'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.
+        }))
+del name, changed, method, encoder, frozen, finetune, decoder, rate, mask, lr
