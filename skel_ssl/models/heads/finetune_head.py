@@ -9,9 +9,6 @@ from skel_ssl.registry import MODELS
 
 from ..ops.pooling import pool_tokens
 
-# How many values a channel of a joint becomes.
-_VALUES = dict(joint=1, joint_std=2)
-
 
 @MODELS.register_module()
 class FineTuneHead(BaseHead):
@@ -20,28 +17,21 @@ class FineTuneHead(BaseHead):
     Dropout, mean over time, joints one after the other, mean over the
     persons present (see :func:`pool_tokens`), a linear layer, batch norm,
     ReLU, and a linear classifier. The protocol of MAMP, Skeleton2vec and
-    HA-CM, "2048 head". ``readout='joint_std'`` is ours, for small data sets:
-    it adds the standard deviation over time, and its dropout comes after the
-    pooling, as tokens that are dropped would change the deviation.
+    HA-CM, "2048 head".
 
     Args:
         num_classes (int): Number of classes.
         in_channels (int): Width of a token, D.
         num_joints (int): Joints of the backbone's output, V.
         hidden_channels (int): Width of the hidden layer.
-        dropout (float): Dropout of the tokens, or of what is pooled.
+        dropout (float): Dropout of the tokens.
         norm_eps (float): Epsilon of the batch norm.
         average_clips (str): How clips of a sample are averaged in testing:
             ``'score'`` averages logits, ``'prob'`` probabilities.
-        readout (str): ``'joint'`` or ``'joint_std'``, see
-            :func:`pool_tokens`.
         init_cfg (dict, optional): Initialisation; truncated normal 0.02 by
             default.
         **kwargs: Passed to MMAction2's ``BaseHead`` (``loss_cls``,
             ``label_smooth_eps``, ...).
-
-    Raises:
-        ValueError: If there is no such read-out.
     """
 
     def __init__(self,
@@ -52,7 +42,6 @@ class FineTuneHead(BaseHead):
                  dropout: float = 0.3,
                  norm_eps: float = 1e-5,
                  average_clips: str = 'score',
-                 readout: str = 'joint',
                  init_cfg: Optional[dict] = None,
                  **kwargs) -> None:
         super().__init__(
@@ -62,13 +51,8 @@ class FineTuneHead(BaseHead):
             init_cfg=init_cfg
             or dict(type='TruncNormal', layer='Linear', std=0.02),
             **kwargs)
-        if readout not in _VALUES:
-            raise ValueError(f'readout={readout!r} must be one of '
-                             f'{tuple(_VALUES)}')
-        self.readout = readout
         self.dropout = nn.Dropout(dropout)
-        self.fc1 = nn.Linear(_VALUES[readout] * num_joints * in_channels,
-                             hidden_channels)
+        self.fc1 = nn.Linear(num_joints * in_channels, hidden_channels)
         self.norm = nn.BatchNorm1d(hidden_channels, eps=norm_eps)
         self.fc2 = nn.Linear(hidden_channels, num_classes)
 
@@ -79,14 +63,11 @@ class FineTuneHead(BaseHead):
             ValueError: If the features have other joints or channels.
         """
         width, joints = x.shape[2], x.shape[4]
-        if _VALUES[self.readout] * width * joints != self.fc1.in_features:
+        if width * joints != self.fc1.in_features:
             raise ValueError(
                 f'the features have {joints} joints of {width} channels and '
                 f'the head is made for {self.fc1.in_features} values: set '
                 f"the head's num_joints={joints}, in_channels={width}")
         present = (x != 0).flatten(2).any(2)
-        if self.readout == 'joint':
-            pooled = pool_tokens(self.dropout(x), self.readout, present)
-        else:
-            pooled = self.dropout(pool_tokens(x, self.readout, present))
+        pooled = pool_tokens(self.dropout(x), 'joint', present)
         return self.fc2(self.norm(self.fc1(pooled)).relu())
