@@ -2,6 +2,7 @@
 """What the command-line tools share."""
 import argparse
 import difflib
+import faulthandler
 import logging
 import os
 import os.path as osp
@@ -176,12 +177,15 @@ def run(main: Callable[[], None], failed: int = 1) -> None:
     """Run a tool; a fault of the input ends in one readable message.
 
     So does a fault of the machine, see :func:`~.faults.explain`. Set
-    ``SKEL_SSL_DEBUG=1`` for the traceback.
+    ``SKEL_SSL_DEBUG=1`` for the traceback. A signal that ends the process, as
+    a bus error does when a mapped file is cut short, says in which line.
 
     Args:
         main (Callable): The tool.
         failed (int): Its exit status then.
     """
+    if not faulthandler.is_enabled():
+        faulthandler.enable()
     try:
         with log_must_be_writable():
             main()

@@ -3,13 +3,16 @@
 import errno
 import logging
 import os
+import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from torch._utils import ExceptionWrapper
 
 from skel_ssl.compat import DamagedCheckpointError
+from skel_ssl.datasets.ragged_writer import write_store
 from skel_ssl.datasets.skeleton_dataset import ClipError
 from skel_ssl.engine import CollapsedError, NonFiniteError
 from skel_ssl.utils import cli
@@ -126,6 +129,39 @@ def test_other_mistakes_in_a_log_line_do_not_end_a_tool(tmp_path, capsys):
     assert '--- Logging error ---' in capsys.readouterr().err
 
 
+CUT_WHILE_READ = '''
+import os
+import sys
+from skel_ssl.datasets.ragged_store import RaggedStore
+from skel_ssl.utils.cli import run
+
+def main():
+    store = RaggedStore(sys.argv[1])
+    first, last = (x['in_store'] for x in store.load_index()['annotations'])
+    store.read(first)
+    os.truncate(os.path.join(sys.argv[1], 'keypoint.npy'), 4096)
+    print(store.read(last)['keypoint'].sum())
+
+run(main)
+'''
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='bus errors are of Linux')
+def test_a_bus_error_says_where(tmp_path):
+    """Nothing of Python can be raised there."""
+    keypoint = np.ones((1, 99, 25, 3), np.float32)
+    write_store(tmp_path / 'a.store', split=dict(train=['0', '1']),
+                annotations=[dict(frame_dir=name, keypoint=keypoint, label=0,
+                                  total_frames=99) for name in '01'])
+    done = subprocess.run(
+        [sys.executable, '-c', CUT_WHILE_READ, str(tmp_path / 'a.store')],
+        capture_output=True, text=True)
+    assert done.returncode == -signal.SIGBUS and not done.stdout
+    assert 'Fatal Python error: Bus error' in done.stderr
+    assert 'in read\n' in done.stderr
+    assert 'ragged_store.py' in done.stderr
+
+
 # -------------------------------------------------------------- the launcher
 
 RANK = '''
@@ -153,3 +189,4 @@ def test_the_launcher_says_which_rank_died(tmp_path, end, said):
     last = done.stderr.splitlines()[-1]
     assert last.startswith('error: rank 1 (pid ') and said in last
     assert 'Traceback' not in done.stderr
+
