@@ -6,6 +6,7 @@ it if so, and returns whether it had to: on a healthy upstream it changes
 nothing. :func:`apply` runs those that must be in place before
 ``mmaction.models`` is imported or a checkpoint is read or written.
 """
+import importlib
 import importlib.metadata
 import importlib.util
 import logging
@@ -16,6 +17,7 @@ import pickletools
 import re
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -45,10 +47,35 @@ SafeGlobal = Union[Callable, Tuple[Callable, str]]
 
 def apply() -> None:
     """Run every import-time shim. Calling it again changes nothing."""
+    import_mmcv_quietly()
     stub_missing_drn()
     load_local_checkpoints_safely()
     find_packages_without_pkg_resources()
     save_checkpoints_atomically()
+
+
+# --------------------------------------------------------------------------
+# mmcv-lite warns, at import, of an operator that it comes without
+# --------------------------------------------------------------------------
+
+
+def import_mmcv_quietly() -> bool:
+    """Import ``mmcv.cnn.bricks.transformer`` without its one warning.
+
+    MMAction2 imports it, and nothing here needs the operator; mmcv-lite would
+    begin the output of every tool with the advice to install mmcv.
+
+    Returns:
+        bool: Whether it was imported here.
+    """
+    name = 'mmcv.cnn.bricks.transformer'
+    if name in sys.modules:
+        return False
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            'ignore', 'Fail to import ``MultiScaleDeformableAttention``')
+        importlib.import_module(name)
+    return True
 
 
 # --------------------------------------------------------------------------

@@ -73,6 +73,24 @@ class TestVersionGuard:
             skel_ssl._check_version('half_there', '>=1', 'pip install it')
 
 
+class TestQuietImport:
+
+    def test_nothing_is_said(self):
+        code = 'import skel_ssl; print(skel_ssl.compat.import_mmcv_quietly())'
+        process = cold_start(code, PYTHONWARNINGS='default::UserWarning')
+        out, err = process.communicate(timeout=300)
+        assert out == 'False\n' and 'MultiScaleDeformableAttention' not in err
+
+    def test_other_warnings_are_not_hidden(self):
+        code = '''
+            import warnings
+            import skel_ssl
+            warnings.warn('Fail to import ``MultiScaleDeformableAttention``')
+        '''
+        _, err = cold_start(code).communicate(timeout=300)
+        assert err.count('UserWarning') == 1
+
+
 class TestMissingDRN:
 
     def test_mmaction_models_import_after_us(self):
