@@ -137,8 +137,10 @@ class ClipReader:
         index = -1
         try:
             annotations = self._annotations(source)
-            add(max(len(annotations), 1) -
-                1 if isinstance(annotations, list) else None)
+            more = None
+            if isinstance(annotations, list):
+                more = len(annotations[1:])
+            add(more)
             for index, annotation in enumerate(annotations):
                 try:
                     clip = self._make(source, annotation, index)
