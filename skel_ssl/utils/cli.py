@@ -6,6 +6,7 @@ import faulthandler
 import logging
 import os
 import os.path as osp
+import signal
 import sys
 import traceback
 from typing import Callable, Iterable
@@ -190,6 +191,8 @@ def run(main: Callable[[], None], failed: int = 1) -> None:
         with log_must_be_writable():
             main()
     except Exception as error:
+        if hasattr(signal, 'SIGCHLD'):  # no second error of a dead worker
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         text = explain(error)
         if text is None or os.environ.get('SKEL_SSL_DEBUG') == '1':
             if is_distributed():

@@ -42,10 +42,15 @@ def explain(error: BaseException) -> Optional[str]:
         str, optional: What to tell the user; None if it may be a mistake in
         the program, which calls for a traceback.
     """
-    if isinstance(error, RuntimeError):
-        told = _of_a_process(str(error), type(error).__name__)
-        if told is not None:
-            return told
+    # A signal tells of a dead worker, whatever the program is just doing:
+    # the error can come while another one is handled, or be wrapped.
+    link: Optional[BaseException] = error
+    while link is not None:
+        if isinstance(link, RuntimeError):
+            told = _of_a_process(str(link), type(link).__name__)
+            if told is not None:
+                return told
+        link = link.__cause__ or link.__context__
     if not isinstance(error, _OURS):
         return None
     text = str(error.args[0] if isinstance(error, KeyError) else error)

@@ -44,6 +44,18 @@ def test_the_traceback_of_a_worker_is_taken_off(error, text):
     assert explain(from_a_worker(error, IndexError('its cause'))) == text
 
 
+def test_a_dead_worker_is_told_of_in_whatever_it_interrupts():
+    killed = RuntimeError(
+        'DataLoader worker (pid 12) is killed by signal: Killed. ')
+    for error in (KeyError('x'), ValueError('y'), RuntimeError('z')):
+        with pytest.raises(type(error)) as wrapped:
+            try:
+                raise killed
+            except RuntimeError:
+                raise error  # noqa: B904
+        assert explain(wrapped.value).startswith('DataLoader worker (pid 12)')
+
+
 @pytest.mark.parametrize('kind', [
     ValueError, TypeError, ImportError, DamagedCheckpointError,
     CollapsedError, NonFiniteError

@@ -56,7 +56,7 @@ def test_masks_as_a_program(run_tool, tmp_path):
     path = tmp_path / 'skel2vec_demo_masks.png'
     assert done.stdout.strip().splitlines()[-1] == f'wrote {path}'
     height = Image.open(path).height
-    assert 2 * 1.5 * 110 < height < 2 * 2.2 * 110  # two rows
+    assert 2 * 1.5 * 110 < height < 3 * 1.7 * 110  # two rows, and a legend
 
 
 @pytest.mark.parametrize('method,joints', [('hacm', 18), ('skeletonmae', 25)])
