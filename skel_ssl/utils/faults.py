@@ -4,6 +4,7 @@ import errno
 import logging
 import re
 import sys
+import traceback
 from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import Iterator, Optional
@@ -51,6 +52,8 @@ def explain(error: BaseException) -> Optional[str]:
             if told is not None:
                 return told
         link = link.__cause__ or link.__context__
+    if isinstance(error, ConnectionError) and _in_data_loader(error):
+        return _dead_worker(f'a DataLoader worker has ended ({error})')
     if not isinstance(error, _OURS):
         return None
     text = str(error.args[0] if isinstance(error, KeyError) else error)
@@ -70,11 +73,7 @@ def _of_a_worker(text: str, kind: str) -> str:
 def _of_a_process(text: str, kind: str) -> Optional[str]:
     """A process beside this one that has died, by what torch says."""
     if text.startswith('DataLoader worker (pid'):
-        first = text.partition('. ')[0]
-        return (f'{first}. If nobody killed it, memory has run out (see '
-                'dmesg: fewer train_dataloader.num_workers need less), the '
-                'shared memory is too small (df /dev/shm), or a data file '
-                f'was cut short in use; {_RESUME}')
+        return _dead_worker(text.partition('. ')[0])
     if kind.startswith('Dist') or 'gloo/transport' in text:
         first = text.partition('\n')[0]
         return ('another process of this run has ended, and the connection '
@@ -83,25 +82,46 @@ def _of_a_process(text: str, kind: str) -> Optional[str]:
     return None
 
 
+def _dead_worker(what: str) -> str:
+    return (f'{what}. If nobody killed it, memory has run out (see '
+            'dmesg: fewer train_dataloader.num_workers need less), the '
+            'shared memory is too small (df /dev/shm), or a data file '
+            f'was cut short in use; {_RESUME}')
+
+
+def _in_data_loader(error: BaseException) -> bool:
+    """Whether torch was just taking something from a worker."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(
+        frame.f_globals.get('__name__', '').startswith('torch.utils.data.')
+        for frame, _ in frames)
+
+
 @contextmanager
 def log_must_be_writable() -> Iterator[None]:
     """Raise if a log file cannot be written, as on a full disk.
 
-    ``logging`` prints a traceback for each line, and goes on.
+    ``logging`` prints a traceback for each line, and goes on. It would do so
+    with the error of a dead worker, too, if the signal comes while a line is
+    written.
     """
+    usual = logging.Handler.handleError
 
-    def handle_error(handler: logging.FileHandler,
+    def handle_error(handler: logging.Handler,
                      record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            logging.Handler.handleError(handler, record)
-            return
-        name_file(error, handler.baseFilename)
-        raise error
+        if isinstance(error, OSError) and isinstance(
+                handler, logging.FileHandler):
+            name_file(error, handler.baseFilename)
+            raise error
+        if isinstance(error, RuntimeError) and _of_a_process(
+                str(error), type(error).__name__):
+            raise error
+        usual(handler, record)
 
-    logging.FileHandler.handleError = (  # type: ignore[method-assign]
+    logging.Handler.handleError = (  # type: ignore[method-assign]
         handle_error)  # type: ignore[assignment]
     try:
         yield
     finally:
-        del logging.FileHandler.handleError
+        logging.Handler.handleError = usual  # type: ignore[method-assign]

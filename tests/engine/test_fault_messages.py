@@ -56,6 +56,19 @@ def test_a_dead_worker_is_told_of_in_whatever_it_interrupts():
         assert explain(wrapped.value).startswith('DataLoader worker (pid 12)')
 
 
+def test_a_connection_to_a_worker_that_breaks():
+    """torch was taking a batch from it."""
+    loader = dict(__name__='torch.utils.data.dataloader')
+    exec('def take(error): raise error', loader)
+    error = ConnectionResetError(104, 'Connection reset by peer')
+    with pytest.raises(ConnectionResetError) as broken:
+        loader['take'](error)
+    assert explain(broken.value).startswith(
+        'a DataLoader worker has ended ([Errno 104] Connection reset by peer)')
+    # Another one, of a download, say.
+    assert explain(ConnectionResetError(104, 'reset')) == '[Errno 104] reset'
+
+
 @pytest.mark.parametrize('kind', [
     ValueError, TypeError, ImportError, DamagedCheckpointError,
     CollapsedError, NonFiniteError
@@ -115,7 +128,7 @@ def unwritable(tmp_path):
 @pytest.mark.skipif(not os.path.exists('/dev/full'),
                     reason='this system has no /dev/full')
 def test_a_log_that_cannot_be_written_ends_a_tool(tmp_path, capsys):
-    handler = unwritable(tmp_path)
+    handler, usual = unwritable(tmp_path), logging.Handler.handleError
     record = logging.makeLogRecord(dict(msg='a line'))
 
     def main():
@@ -129,9 +142,23 @@ def test_a_log_that_cannot_be_written_ends_a_tool(tmp_path, capsys):
     assert said.startswith('error: ') and 'Traceback' not in said
     assert f"No space left on device: '{tmp_path / 'run.log'}'" in said
     # Afterwards, and outside of tools, logging is as it was.
-    assert 'handleError' not in vars(logging.FileHandler)
+    assert logging.Handler.handleError is usual
     handler.handle(record)
     assert '--- Logging error ---' in capsys.readouterr().err
+
+
+def test_a_worker_that_dies_while_a_line_is_written():
+    """logging would print the error of the signal, and go on."""
+    killed = 'DataLoader worker (pid 12) is killed by signal: Killed. '
+
+    class Stream:
+
+        def write(self, text):
+            raise RuntimeError(killed)
+
+    handler = logging.StreamHandler(Stream())
+    with log_must_be_writable(), pytest.raises(RuntimeError, match='killed'):
+        handler.handle(logging.makeLogRecord(dict(msg='a line')))
 
 
 def test_other_mistakes_in_a_log_line_do_not_end_a_tool(tmp_path, capsys):
