@@ -51,7 +51,8 @@ def explain(error: BaseException) -> Optional[str]:
             told = _of_a_process(str(link), type(link).__name__)
             if told is not None:
                 return told
-        link = link.__cause__ or link.__context__
+        hidden = None if link.__suppress_context__ else link.__context__
+        link = link.__cause__ or hidden
     if isinstance(error, ConnectionError) and _in_data_loader(error):
         return _dead_worker(f'a DataLoader worker has ended ({error})')
     if not isinstance(error, _OURS):

@@ -54,6 +54,13 @@ def test_a_dead_worker_is_told_of_in_whatever_it_interrupts():
             except RuntimeError:
                 raise error  # noqa: B904
         assert explain(wrapped.value).startswith('DataLoader worker (pid 12)')
+    # Who says "from None" has a better message.
+    with pytest.raises(ValueError) as better:
+        try:
+            raise killed
+        except RuntimeError:
+            raise ValueError('what to do') from None
+    assert explain(better.value) == 'what to do'
 
 
 def test_a_connection_to_a_worker_that_breaks():

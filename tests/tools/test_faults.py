@@ -84,6 +84,7 @@ def test_a_worker_that_is_killed(fail):
         r'DataLoader worker \(pid \d+\) is killed by signal|'
         r'DataLoader worker \(pid\(s\) \d+\) exited unexpectedly|'
         r'a DataLoader worker has ended \(', line)
+    assert 'If nobody killed it, memory has run out' in line
     assert '--resume' in line
     check_saved(work_dir, 2)
 

@@ -56,7 +56,8 @@ def test_masks_as_a_program(run_tool, tmp_path):
     path = tmp_path / 'skel2vec_demo_masks.png'
     assert done.stdout.strip().splitlines()[-1] == f'wrote {path}'
     height = Image.open(path).height
-    assert 2 * 1.5 * 110 < height < 3 * 1.7 * 110  # two rows, and a legend
+    # In inches: the title, two clips, and two rows of a legend.
+    assert height == pytest.approx(110 * (.45 + 2 * 1.72 + .4 + .17), abs=1)
 
 
 @pytest.mark.parametrize('method,joints', [('hacm', 18), ('skeletonmae', 25)])
