@@ -1,5 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-"""Evaluate a frozen encoder: linear probe, kNN, retrieval, few labels.
+"""Evaluate a frozen encoder: linear probes, kNN, retrieval, few labels.
 
 CONFIG is one that trains a recognizer on the encoder: of
 configs/benchmarks/linear, or any of MMAction2's for a skeleton backbone. The
@@ -78,7 +78,13 @@ def parse_args() -> argparse.Namespace:
         '--epochs',
         type=int,
         default=defaults.epochs,
-        help='epochs of a probe')
+        help='epochs of the linear probe')
+    parser.add_argument(
+        '--penalties',
+        nargs='+',
+        type=float,
+        default=list(defaults.penalties),
+        help='penalties of the logistic regression; one is chosen likewise')
     parser.add_argument(
         '--ks',
         nargs='+',
@@ -159,6 +165,7 @@ def main() -> None:
     settings = Settings(
         seeds=args.seeds,
         learning_rates=args.lrs,
+        penalties=args.penalties,
         epochs=args.epochs,
         ks=args.ks,
         temperature=None if args.majority else Settings.temperature,

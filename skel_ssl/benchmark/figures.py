@@ -85,18 +85,21 @@ def done_stages(records: Sequence[Record],
     return [x for x in found if x is not None and x['state'] == 'done']
 
 
-def choose_readout(records: Sequence[Record], stage: str,
-                   readouts: Sequence[str]) -> Optional[str]:
+def choose_readout(records: Sequence[Record],
+                   stage: str,
+                   readouts: Sequence[str],
+                   probe: str = 'linear') -> Optional[str]:
     """The read-out that is best on held-out subjects of the training clips.
 
     No test clip has a part in it: what counts is the accuracy with which the
-    learning rate of the linear probe was chosen, averaged over seeds.
+    setting of the probe was chosen, averaged over seeds.
 
     Args:
         records (Sequence[dict]): See :func:`find_figure`.
         stage (str): The stage.
         readouts (Sequence[str]): Those to choose from; the first of several
             as good.
+        probe (str): Whose accuracy counts.
 
     Returns:
         str, optional: None if the probes were not cross-validated.
@@ -104,7 +107,8 @@ def choose_readout(records: Sequence[Record], stage: str,
     means: Dict[str, float] = {}
     for readout in readouts:
         found = [
-            validation_accuracy(run) for content in done_stages(records, stage)
+            validation_accuracy(run, probe)
+            for content in done_stages(records, stage)
             for run in content.get('runs', ()) if run['readout'] == readout
         ]
         if not found or None in found:
@@ -113,7 +117,8 @@ def choose_readout(records: Sequence[Record], stage: str,
     return max(means, key=means.__getitem__) if means else None
 
 
-def validation_accuracy(run: Mapping[str, Any]) -> Optional[float]:
-    """The cross-validated accuracy of a linear probe, at its best rate."""
-    tried = run['notes'].get('linear', {}).get('validation_accuracy')
+def validation_accuracy(run: Mapping[str, Any],
+                        probe: str = 'linear') -> Optional[float]:
+    """The cross-validated accuracy of a probe, at its best setting."""
+    tried = run['notes'].get(probe, {}).get('validation_accuracy')
     return max(tried.values()) if tried else None

@@ -50,9 +50,10 @@ def footnotes(suite: Suite) -> List[str]:
         copies = (f'the training clips and {probe.views} augmented copies of '
                   'each' if probe.views else 'the training clips')
         lines.append(
-            f'Frozen encoder: linear probe of {probe.epochs} epochs on '
-            f'{copies}, its learning rate chosen by '
-            'cross-validation over their subjects. The best '
+            f'Frozen encoder: probes on {copies}, their setting chosen by '
+            'cross-validation over subjects. Linear: batch norm and '
+            f'{probe.epochs} epochs of SGD. Logistic: the same layer at the '
+            'optimum of a penalised loss. The best '
             'read-out is the one with the highest cross-validated accuracy, '
             'mean over seeds, so no test clip has a part in the choice; '
             'neighbours and few labels are of that read-out, too. Raw '

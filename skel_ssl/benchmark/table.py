@@ -2,6 +2,7 @@
 """The tables of a suite: accuracies, cost, and every single figure."""
 from typing import Callable, Dict, List, Optional, Sequence
 
+from skel_ssl.evaluation.frozen import PROBES
 from skel_ssl.evaluation.report import metric_title
 
 from .cost_table import cost_table
@@ -81,11 +82,11 @@ def columns_of(suite: Suite, rows: Sequence[Row]
     some method of the suite can have."""
     columns: Dict[str, Callable[[Row, str], Entry]] = {}
     if any(row.method.frozen for row in rows):
-        if 'linear' in suite.protocols:
+        for probe in (name for name in PROBES if name in suite.protocols):
             for readout in suite.readouts:
-                columns[f'linear, {readout}'] = _frozen('linear', readout)
+                columns[f'{probe}, {readout}'] = _frozen(probe, readout)
             if len(suite.readouts) > 1:
-                columns['linear, best read-out'] = _chosen(suite, 'linear')
+                columns[f'{probe}, best read-out'] = _chosen(suite, probe)
         if 'knn' in suite.protocols:
             k = min(suite.probe.ks)
             columns[metric_title(f'knn_k{k}')] = _chosen(suite, f'knn_k{k}')
@@ -114,10 +115,13 @@ def _frozen(metric: str, readout: str) -> Callable[[Row, str], Entry]:
 
 
 def _chosen(suite: Suite, metric: str) -> Callable[[Row, str], Entry]:
-    """The figure of the read-out that the training subjects chose."""
+    """The figure of the read-out that the training subjects chose: for a
+    probe by that probe, for all else by the suite's first one."""
+    probes = [metric, *suite.protocols]
+    probe = next((name for name in probes if name in PROBES), 'linear')
 
     def find(row: Row, test: str) -> Entry:
-        readout = choose_readout(row.records, row.stage, suite.readouts)
+        readout = choose_readout(row.records, row.stage, suite.readouts, probe)
         readout = readout or suite.readouts[0]
         if row.method.encoder == 'raw' and metric.startswith('knn'):
             readout = FLAT
@@ -181,11 +185,10 @@ def every_figure(data: DataSet, test: str, rows: Sequence[Row]) -> Table:
             figure = find_figure(row.records, stage, test, readout, metric)
             assert figure is not None, 'places are where figures are'
             held_out = [
-                validation_accuracy(run)
+                validation_accuracy(run, metric)
                 for content in done_stages(row.records, stage)
                 for run in content.get('runs', ())
-                if (run['readout'], run['test'], metric) == (readout, test,
-                                                             'linear')
+                if (run['readout'], run['test']) == (readout, test)
             ]
             known = [x for x in held_out if x is not None]
             lines.append([
@@ -198,5 +201,5 @@ def every_figure(data: DataSet, test: str, rows: Sequence[Row]) -> Table:
     return Table(f'Every figure: {data.title}, {test}',
                  ['', 'read-out', 'metric', 'mean', 'seeds', 'held out'],
                  lines, ['"held out": accuracy on held-out subjects of the '
-                         'training clips, by which learning rate and read-out '
-                         'were chosen.'], folded=True)
+                         'training clips, by which the setting of the probe '
+                         'and the read-out were chosen.'], folded=True)

@@ -14,7 +14,7 @@ from .encoders import FLOORS, Encoder, make_encoders
 from .feature_cache import FeatureCache
 from .feature_source import FeatureSource
 from .features import FeatureSet
-from .frozen import PROTOCOLS, FrozenEvaluator, Scores, Settings
+from .frozen import PROBES, PROTOCOLS, FrozenEvaluator, Scores, Settings
 
 # Enough clips for the diagnostics; the singular values of more cost more
 # than all the rest.
@@ -77,8 +77,8 @@ def evaluate_frozen(cfg: Config,
             MMAction2's for a skeleton backbone.
         checkpoints (Sequence[str]): Pre-trained weights; several if it was
             pre-trained with several seeds.
-        protocols (Sequence[str]): ``'linear'``, ``'knn'``, ``'retrieval'``,
-            ``'semi'``, ``'few'``.
+        protocols (Sequence[str]): ``'linear'``, ``'logistic'``, ``'knn'``,
+            ``'retrieval'``, ``'semi'``, ``'few'``.
         readouts (Sequence[str]): See :func:`pool_tokens`.
         persons (str): ``'valid'`` or ``'all'``.
         floors (Sequence[str]): ``'raw'``, ``'random'``.
@@ -225,11 +225,11 @@ def warnings_of(runs: Sequence[Run], train: FeatureSet,
         warnings.append(
             f'classes {absent.tolist()} have no training clip: their {lost} '
             'test clips count as wrong in every protocol')
-    probes = [r.scores.notes['linear'] for r in runs
-              if 'linear' in r.scores.notes]
+    probes = [r.scores.notes[name] for r in runs for name in PROBES
+              if name in r.scores.notes]
     if any(p.get('held_out_by') == 'clip' for p in probes):
         warnings.append(
             'the subjects of the training clips are unknown (no "subject" in '
             'the annotations, no known kind of name), or there is but one: '
-            'the learning rate was chosen on held-out clips, not subjects')
+            'settings of probes were chosen on held-out clips, not subjects')
     return warnings

@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The protocols of a frozen encoder, on features that are already there."""
 from dataclasses import dataclass, field
+from functools import partial
 from typing import (
     Any,
     Callable,
@@ -21,15 +22,17 @@ from skel_ssl.datasets.few_labels import choose_few_labels, hash_clips
 from .features import FeatureSet
 from .linear_probe import (
     LEARNING_RATES,
-    choose_learning_rate,
+    LinearProbes,
     probe_accuracy,
-    subjects_known,
     train_probes,
-    validation_folds,
 )
+from .logistic_probe import PENALTIES, fit_probes
 from .neighbours import evaluate_neighbours
+from .probe_choice import choose_setting, subjects_known, validation_folds
 
-PROTOCOLS = ('linear', 'knn', 'retrieval', 'semi', 'few')
+# What puts a linear layer on all labels, by the setting that is chosen.
+PROBES = dict(linear='learning_rate', logistic='penalty')
+PROTOCOLS = (*PROBES, 'knn', 'retrieval', 'semi', 'few')
 # Changes when a change of the code changes figures.
 PROTOCOL_VERSION = 'frozen/1'
 
@@ -42,8 +45,10 @@ class Settings:
         seeds (int): Runs of the linear probe, with seeds 0, 1, ...
         learning_rates (Sequence[float]): Grid of the linear probe; one rate
             is taken as it is.
-        epochs (int): Epochs of a probe.
-        batch_size (int): Clips in a batch of a probe.
+        penalties (Sequence[float]): Grid of the logistic regression; the
+            same.
+        epochs (int): Epochs of a linear probe.
+        batch_size (int): Clips in a batch of a linear probe.
         ks (Sequence[int]): Numbers of neighbours.
         temperature (float, optional): Of the neighbours' votes; None counts
             heads.
@@ -57,6 +62,7 @@ class Settings:
     """
     seeds: int = 3
     learning_rates: Sequence[float] = LEARNING_RATES
+    penalties: Sequence[float] = PENALTIES
     epochs: int = 100
     batch_size: int = 256
     ks: Sequence[int] = (1, 20)
@@ -104,6 +110,23 @@ class Data(NamedTuple):
     num_classes: int
 
 
+class Probe(NamedTuple):
+    """A way to put a linear layer on features, with all labels.
+
+    Attributes:
+        grid (Sequence[float]): Settings to choose from by
+            cross-validation; one is taken as it is.
+        fit (Callable): Features, labels, number of classes and settings in,
+            a probe for each setting out.
+        steps (Callable): Settings in, how often their fit calls ``on_step``.
+        seeded (bool): Whether ``fit`` takes a seed.
+    """
+    grid: Sequence[float]
+    fit: Callable[..., LinearProbes]
+    steps: Callable[[Sequence[float]], int]
+    seeded: bool
+
+
 class FrozenEvaluator:
     """Runs protocols on the features of a training and a test set.
 
@@ -134,8 +157,9 @@ class FrozenEvaluator:
             tests (Sequence[FeatureSet]): Test sets, all for the same probes.
             protocols (Sequence[str]): Of ``PROTOCOLS``.
             seeds (Sequence[int]): Seeds of the linear probe.
-            on_step (Callable): Called after every epoch of a probe, and once
-                for the neighbours; see :meth:`num_steps`.
+            on_step (Callable): Called after every epoch of a linear probe,
+                after every logistic regression, and once for the
+                neighbours; see :meth:`num_steps`.
             views (Sequence[FeatureSet]): The training set again, augmented,
                 for the probes; see :func:`train_probes`.
 
@@ -153,8 +177,8 @@ class FrozenEvaluator:
             num_classes=1 + int(
                 max(clips.labels.max() for clips in (train, *tests))))
         scores = [Scores() for _ in tests]
-        if 'linear' in protocols:
-            self._linear(scores, data, seeds, on_step)
+        for name, probe in self._probes(protocols, on_step).items():
+            self._probe(scores, name, probe, data, seeds)
         if 'knn' in protocols or 'retrieval' in protocols:
             for score, test in zip(scores, data.tests):
                 found = evaluate_neighbours(
@@ -176,11 +200,11 @@ class FrozenEvaluator:
         """How often :meth:`run` calls ``on_step``."""
         settings = self.settings
         steps = int('knn' in protocols or 'retrieval' in protocols)
-        if 'linear' in protocols:
-            steps += settings.epochs * num_seeds
-            if len(settings.learning_rates) > 1:
+        for probe in self._probes(protocols).values():
+            steps += probe.steps([0.]) * (num_seeds if probe.seeded else 1)
+            if len(probe.grid) > 1:
                 folds = validation_folds(train.labels, train.subjects)
-                steps += settings.epochs * len(folds)
+                steps += probe.steps(probe.grid) * len(folds)
         few = self._few_labels(protocols)
         return steps + settings.epochs * len(few) * settings.subsets
 
@@ -200,34 +224,50 @@ class FrozenEvaluator:
                                (clips.features, clips.labels))
         return features.to(self.device), labels.to(self.device)
 
-    def _linear(self, scores: Sequence[Scores], data: Data,
-                seeds: Sequence[int], on_step: Callable[[], None]) -> None:
+    def _probes(self,
+                protocols: Sequence[str],
+                on_step: Callable[[], None] = lambda: None
+                ) -> Dict[str, Probe]:
+        """The probes asked for, by the names of their figures."""
         settings = self.settings
-        how: Dict[str, Any] = dict(
+
+        sgd = partial(
+            train_probes,
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             on_epoch=on_step)
-        rate = settings.learning_rates[0]
+        probes = dict(
+            linear=Probe(settings.learning_rates, sgd,
+                         lambda grid: settings.epochs, True),
+            logistic=Probe(settings.penalties,
+                           partial(fit_probes, on_fit=on_step), len, False))
+        return {k: v for k, v in probes.items() if k in protocols}
+
+    def _probe(self, scores: Sequence[Scores], name: str, probe: Probe,
+               data: Data, seeds: Sequence[int]) -> None:
+        chosen = probe.grid[0]
         note: Dict[str, Any] = {}
-        fitted = (data.features, data.labels, data.num_classes)
-        if len(settings.learning_rates) > 1:
+        if len(probe.grid) > 1:
             subjects = data.train.subjects
             folds = validation_folds(data.train.labels, subjects)
-            rate, tried = choose_learning_rate(
-                *fitted, folds, settings.learning_rates, **how)
+            chosen, tried = choose_setting(
+                lambda x, y, grid: probe.fit(x, y, data.num_classes, grid),
+                data.features, data.labels, folds, probe.grid)
             note = dict(
                 validation_accuracy={str(k): v for k, v in tried.items()},
                 folds=len(folds),
                 held_out_by='subject' if subjects_known(subjects) else 'clip',
-                on_the_edge=rate in (min(tried), max(tried)))
+                on_the_edge=chosen in (min(tried), max(tried)))
         for score in scores:
-            score.notes['linear'] = dict(learning_rate=rate, **note)
-        for seed in seeds:
-            probes = train_probes(*fitted, [rate], seed=seed, **how)
+            score.notes[name] = {PROBES[name]: chosen, **note}
+        runs = [dict(seed=s) for s in seeds] if probe.seeded else [{}]
+        for how in runs:
+            fitted = probe.fit(data.features, data.labels, data.num_classes,
+                               [chosen], **how)
             for score, test in zip(scores, data.tests):
-                top1, top5 = probe_accuracy(probes, *test, topk=(1, 5))
-                score.add('linear', top1[0])
-                score.add('linear_top5', top5[0])
+                top1, top5 = probe_accuracy(fitted, *test, topk=(1, 5))
+                score.add(name, top1[0])
+                score.add(f'{name}_top5', top5[0])
 
     def _few(self, scores: Sequence[Scores], name: str, how: Dict[str, Any],
              data: Data, on_step: Callable[[], None]) -> None:

@@ -1,12 +1,9 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The linear probe on features that are already there."""
-import warnings
-from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Optional, Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor, nn
 
 from skel_ssl.engine.schedulers import warmup_cosine
@@ -21,14 +18,18 @@ class LinearProbes(nn.Module):
         in_channels (int): Width of the features, D.
         num_classes (int): Number of classes, C.
         num_probes (int): Number of probes, R; all start alike.
-        generator (torch.Generator): Draws the start.
+        generator (torch.Generator, optional): Draws the start; None: zeros.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, num_probes: int,
-                 generator: torch.Generator) -> None:
+    def __init__(self,
+                 in_channels: int,
+                 num_classes: int,
+                 num_probes: int,
+                 generator: Optional[torch.Generator] = None) -> None:
         super().__init__()
-        start = torch.empty(num_classes, in_channels)
-        nn.init.trunc_normal_(start, std=0.01, generator=generator)
+        start = torch.zeros(num_classes, in_channels)
+        if generator is not None:
+            nn.init.trunc_normal_(start, std=0.01, generator=generator)
         self.norm = nn.BatchNorm1d(in_channels, eps=1e-6, affine=False)
         self.weights = nn.ParameterList(start.clone()
                                         for _ in range(num_probes))
@@ -136,94 +137,3 @@ def probe_accuracy(probes: LinearProbes,
         hits.append(torch.stack([right[..., :k].any(2) for k in topk]))
     accuracy = torch.cat(hits, 1).double().mean(1)
     return accuracy[0] if len(topk) == 1 else accuracy
-
-
-class Fold(NamedTuple):
-    """Training clips that are fitted, and those that are held out.
-
-    Attributes:
-        fit (np.ndarray): Indices.
-        held_out (np.ndarray): Indices.
-    """
-    fit: np.ndarray
-    held_out: np.ndarray
-
-
-def subjects_known(subjects: np.ndarray) -> bool:
-    """Whether clips can be held out by subject: all known, two or more."""
-    known = np.unique(subjects)
-    return len(known) > 1 and '' not in known
-
-
-def validation_folds(labels: np.ndarray,
-                     subjects: np.ndarray,
-                     num_folds: int = 5) -> List[Fold]:
-    """Cut the training set into folds, by subject if those are known.
-
-    Every clip is held out once, and nobody is on both sides of a fold. If
-    subjects are unknown, or there is but one, clips are held out instead:
-    that is easier than a test on other subjects, so say so.
-
-    Args:
-        labels (np.ndarray): ``(n,)``.
-        subjects (np.ndarray): ``(n,)`` str; empty where unknown.
-        num_folds (int): Number of folds, fewer if there are fewer subjects.
-
-    Returns:
-        list[Fold]: The same for the same clips.
-
-    Raises:
-        ValueError: If subjects are unknown and every class has one clip.
-    """
-    with warnings.catch_warnings():
-        # A class with fewer clips than folds is missing in some: no matter.
-        warnings.filterwarnings('ignore', message='The least populated class')
-        if subjects_known(subjects):
-            num_folds = min(num_folds, len(np.unique(subjects)))
-            splitter = StratifiedGroupKFold(num_folds)
-            folds = splitter.split(labels, labels, subjects)
-        else:
-            largest = int(np.unique(labels, return_counts=True)[1].max())
-            if largest < 2:
-                raise ValueError(
-                    f'no clip of the {len(labels)} can be held out to choose '
-                    'a learning rate, since every class has but one: give '
-                    'one rate')
-            splitter = StratifiedKFold(min(num_folds, largest))
-            folds = splitter.split(labels, labels)
-        # A fold can stay empty if one subject has most of the clips.
-        return [Fold(*fold) for fold in folds if len(fold[1])]
-
-
-def choose_learning_rate(features: Tensor,
-                         labels: Tensor,
-                         num_classes: int,
-                         folds: Sequence[Fold],
-                         learning_rates: Sequence[float] = LEARNING_RATES,
-                         **kwargs) -> Tuple[float, Dict[float, float]]:
-    """Choose the learning rate on held-out training clips.
-
-    Args:
-        features (Tensor): ``(n, D)`` of the training set, or ``(W, n, D)``,
-            W views of each clip, of which the first alone is held out.
-        labels (Tensor): ``(n,)``.
-        num_classes (int): Number of classes.
-        folds (Sequence[Fold]): See :func:`validation_folds`.
-        learning_rates (Sequence[float]): The grid.
-        **kwargs: Passed to :func:`train_probes`.
-
-    Returns:
-        tuple[float, dict[float, float]]: The best one, the lowest of several
-        as good, and the accuracy of each on all held-out clips.
-    """
-    rates = sorted(learning_rates)
-    hits = torch.zeros(len(rates), dtype=torch.float64)
-    plain = features if features.ndim == 2 else features[0]
-    for fold in folds:
-        probes = train_probes(features[..., fold.fit, :], labels[fold.fit],
-                              num_classes, rates, **kwargs)
-        accuracy = probe_accuracy(probes, plain[fold.held_out],
-                                  labels[fold.held_out])
-        hits += accuracy.cpu() * len(fold.held_out)
-    hits /= sum(len(fold.held_out) for fold in folds)
-    return rates[int(hits.argmax())], dict(zip(rates, hits.tolist()))

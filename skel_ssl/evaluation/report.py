@@ -7,7 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from .evaluate import Evaluation, Run
-from .frozen import PROTOCOL_VERSION
+from .frozen import PROBES, PROTOCOL_VERSION
 from .predictions import wilson
 
 TITLES = {
@@ -75,12 +75,18 @@ def metric_title(metric: str) -> str:
     kind, _, number = metric.partition('_')
     return {
         'linear': 'linear',
+        'logistic': 'logistic',
         'knn': f'kNN k={number[1:]}',
         'map': 'mAP',
         'recall': f'R@{number}',
         'semi': f'linear, {number} % labels',
         'few': f'linear, {number} clips a class',
     }[kind]
+
+
+def is_extra(metric: str) -> bool:
+    """Whether it is in the record, but in no table."""
+    return metric.endswith('_top5')
 
 
 def collect_figures(evaluation: Evaluation) -> List[Figure]:
@@ -118,7 +124,7 @@ def make_table(evaluation: Evaluation, title: str) -> Table:
         table.add_row(readout, style='bold')
         rows: Dict[str, Dict[str, Figure]] = {}
         for figure in figures:
-            if figure.readout == readout and figure.metric != 'linear_top5':
+            if figure.readout == readout and not is_extra(figure.metric):
                 rows.setdefault(figure.metric, {})[figure.kind] = figure
         for metric, row in rows.items():
             found = row[leading].interval if leading in row else None
@@ -158,13 +164,11 @@ def footnotes(evaluation: Evaluation) -> List[str]:
                      ' more pre-training seeds: give more checkpoints.')
     for readout in dict.fromkeys(run.readout for run in pretrained):
         runs = [run for run in pretrained if run.readout == readout]
-        notes = [run.scores.notes['linear'] for run in runs
-                 if 'linear' in run.scores.notes]
-        if len(notes) == len(runs):
-            lines.append(f'linear, {readout}: lr ' + ', '.join(
-                f'{note["learning_rate"]:g}' +
-                ' (edge of the grid)' * note.get('on_the_edge', False)
-                for note in notes) + _chosen_by(notes[0]) + '; last epoch.')
+        for probe in PROBES:
+            notes = [run.scores.notes[probe] for run in runs
+                     if probe in run.scores.notes]
+            if len(notes) == len(runs):
+                lines.append(f'{probe}, {readout}: ' + _settings(probe, notes))
         found = {
             key: _range([run.diagnostics[key] for run in runs], digits)
             for key, digits in (('rank', 1), ('rank_centred', 1),
@@ -180,8 +184,19 @@ def footnotes(evaluation: Evaluation) -> List[str]:
     return lines
 
 
+def _settings(probe: str, notes: Sequence[Dict[str, Any]]) -> str:
+    """The settings of probes, for a footnote."""
+    name, end = dict(
+        linear=('lr', 'last epoch'), logistic=('penalty', 'optimum'))[probe]
+    values = ', '.join(
+        f'{note[PROBES[probe]]:g}' +
+        ' (edge of the grid)' * note.get('on_the_edge', False)
+        for note in notes)
+    return f'{name} {values}{_chosen_by(notes[0])}; {end}.'
+
+
 def _chosen_by(note: Dict[str, Any]) -> str:
-    """How a learning rate was chosen, for a footnote."""
+    """How a setting was chosen, for a footnote."""
     if 'held_out_by' not in note:
         return ', given'
     who = 'training ' + dict(clip='clips', subject='subjects')[

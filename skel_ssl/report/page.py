@@ -19,7 +19,9 @@ from rich.progress import Progress
 
 import skel_ssl
 from skel_ssl.apis.class_names import find_class_names
+from skel_ssl.evaluation.frozen import PROBES
 from skel_ssl.evaluation.predictions import Predictions, load_predictions
+from skel_ssl.evaluation.report import metric_title
 from skel_ssl.utils.files import replacing
 from skel_ssl.visualization.curves import curve
 
@@ -204,8 +206,9 @@ def key_facts(run: RunFiles, cfg: Optional[Config],
            if not foreign_checkpoints(record, run.work_dir)]
     for record in own:
         for found in read_figures(record):
-            if found.kind == 'pretrained' and found.metric == 'linear':
-                facts[f'linear probe, {found.readout}'] = f'{found.text()} %'
+            if found.kind == 'pretrained' and found.metric in PROBES:
+                name = f'{metric_title(found.metric)} probe, {found.readout}'
+                facts[name] = f'{found.text()} %'
     for path, predictions in dumps:
         share = (predictions.predicted == predictions.labels).mean()
         facts[f'top-1, {path.name}'] = f'{share:.1%}'

@@ -15,7 +15,12 @@ from skel_ssl.evaluation.predictions import (
     top_k_accuracy,
     wilson_interval,
 )
-from skel_ssl.evaluation.report import TITLES, Figure, metric_title
+from skel_ssl.evaluation.report import (
+    TITLES,
+    Figure,
+    is_extra,
+    metric_title,
+)
 from skel_ssl.visualization.predictions import draw_confusion_matrix
 
 from .html import (
@@ -51,7 +56,7 @@ def evaluation_table(record: Mapping[str, Any]) -> Html:
     cells: Dict[str, Dict[str, Dict[str, Figure]]] = {}
     # The read-outs of the leading encoder come first.
     for found in sorted(figures, key=lambda f: kinds.index(f.kind)):
-        if found.metric != 'linear_top5':
+        if not is_extra(found.metric):
             metrics = cells.setdefault(found.readout, {})
             metrics.setdefault(found.metric, {})[found.kind] = found
     rows: List[tuple] = []

@@ -166,9 +166,33 @@ def test_one_readout_and_few_labels():
                     'fine-tuned']
 
 
+def test_each_probe_chooses_its_readout():
+    suite = suite_of(protocols=['linear', 'logistic', 'knn'])
+    found = frozen()  # where 'joint' is better on held-out subjects
+    for run, known in zip(found['runs'], (.9, .8)):
+        run['notes']['logistic'] = dict(validation_accuracy={'0.1': known})
+    found['figures'] += [
+        dict(figure, metric='logistic', values=[value])
+        for figure, value in zip(found['figures'][::2], (.25, .75))
+    ]
+    cell = Cell('mae', 'demo', 0)
+    record = new_record(suite, cell)
+    record['stages']['frozen'] = found
+    table, *_, every = make_tables(suite, {cell: record})
+    row = dict(zip(table.head, texts(table)[-2]))
+    assert row['logistic, mean'] == '25.0 [1 of 2 seeds]'
+    assert row['logistic, best read-out'] == '25.0 (mean) [1 of 2 seeds]'
+    assert row['linear, best read-out'] == '75.0 (joint) [1 of 2 seeds]'
+    assert row['kNN k=1'].startswith('60.0 (joint)')
+    held_out = {tuple(r[1:3]): r[-1] for r in texts(every)}
+    assert held_out['mean', 'linear'] == '40.0'
+    assert held_out['mean', 'logistic'] == '90.0'
+    assert held_out['mean', 'knn_k1'] == '–'
+
+
 @pytest.mark.parametrize('views, said', [
-    (0, '100 epochs on the training clips, its'),
-    (8, '100 epochs on the training clips and 8 augmented copies of each, '),
+    (0, 'probes on the training clips, their'),
+    (8, 'probes on the training clips and 8 augmented copies of each, their'),
 ])
 def test_notes_say_what_probes_train_on(views, said):
     notes = footnotes(suite_of(probe=dict(ks=[1], views=views)))

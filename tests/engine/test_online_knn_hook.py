@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from skel_ssl.engine.hooks import OnlineKNNHook
-from skel_ssl.evaluation.linear_probe import validation_folds
 from skel_ssl.evaluation.neighbours import evaluate_neighbours
+from skel_ssl.evaluation.probe_choice import validation_folds
 from skel_ssl.models.ops.pooling import pool_tokens
 from skel_ssl.registry import DATASETS, MODELS
 from tests.tools.conftest import PRETRAIN, ROOT, random_walk

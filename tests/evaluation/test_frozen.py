@@ -13,12 +13,9 @@ from skel_ssl.evaluation.encoders import Encoder
 from skel_ssl.evaluation.evaluate import Evaluation, Run, warnings_of
 from skel_ssl.evaluation.features import FeatureSet
 from skel_ssl.evaluation.frozen import FrozenEvaluator, Scores, Settings
-from skel_ssl.evaluation.linear_probe import (
-    choose_learning_rate,
-    probe_accuracy,
-    train_probes,
-    validation_folds,
-)
+from skel_ssl.evaluation.linear_probe import probe_accuracy, train_probes
+from skel_ssl.evaluation.logistic_probe import fit_probes
+from skel_ssl.evaluation.probe_choice import choose_setting, validation_folds
 from skel_ssl.evaluation.report import (
     as_record,
     collect_figures,
@@ -69,7 +66,9 @@ def test_linear(sets):
     (x, y), (test_x, test_y) = (tensors(s) for s in sets)
     folds = validation_folds(sets[0].labels, sets[0].subjects)
     how = dict(epochs=4, batch_size=32)
-    rate, tried = choose_learning_rate(x, y, 4, folds, [.01, .3], **how)
+    rate, tried = choose_setting(
+        lambda x, y, rates: train_probes(x, y, 4, rates, **how), x, y, folds,
+        [.01, .3])
     note = scores.notes['linear']
     assert note['learning_rate'] == rate
     assert note['validation_accuracy'] == {
@@ -88,6 +87,28 @@ def test_linear(sets):
     assert scores.values['linear_top5'] == [1., 1.]
 
 
+def test_logistic(sets):
+    """The penalty of held-out subjects, then all clips, once."""
+    scores = run(sets, ['logistic'], replace(QUICK, penalties=(1e-3, .1)))
+    (x, y), (test_x, test_y) = (tensors(s) for s in sets)
+    folds = validation_folds(sets[0].labels, sets[0].subjects)
+    penalty, tried = choose_setting(
+        lambda x, y, grid: fit_probes(x, y, 4, grid), x, y, folds, [1e-3, .1])
+    note = scores.notes['logistic']
+    assert note['penalty'] == penalty
+    assert note['validation_accuracy'] == {
+        str(k): v
+        for k, v in tried.items()
+    }
+    assert scores.values == dict(
+        logistic=[
+            float(
+                probe_accuracy(
+                    fit_probes(x, y, 4, [penalty]), test_x, test_y)[0])
+        ],
+        logistic_top5=[1.])
+
+
 def test_several_tests_share_their_probes(sets, monkeypatch):
     trained = []
 
@@ -101,7 +122,7 @@ def test_several_tests_share_their_probes(sets, monkeypatch):
     protocols = ['linear', 'knn', 'few']
     evaluator = FrozenEvaluator(QUICK)
     both = evaluator.run(train, [test, other], protocols, [0, 1])
-    assert len(trained) == 4  # two seeds, two subsets
+    assert len(trained) == 9  # five folds, two seeds, two subsets
     assert both == [
         evaluator.run(train, [clips], protocols, [0, 1])[0]
         for clips in (test, other)
@@ -271,30 +292,39 @@ def test_the_table():
             learning_rate=.3,
             held_out_by='subject',
             folds=5,
-            on_the_edge=True))
+            on_the_edge=True),
+        logistic=dict(penalty=.001))
     runs = [
-        make_run('raw', dict(linear=[.3], knn_k1=[.2])),
+        make_run('raw', dict(linear=[.3], logistic=[.35], knn_k1=[.2])),
         make_run('raw', dict(knn_k1=[.6], map=[.4]), readout='flat'),
         make_run(
             'pretrained',
-            dict(linear=[.7, .8], linear_top5=[1., 1.], knn_k1=[.5]),
+            dict(
+                linear=[.7, .8],
+                linear_top5=[1., 1.],
+                logistic=[.9],
+                knn_k1=[.5]),
             notes=note,
             checkpoint='a.pth'),
     ]
     found = evaluation(runs)
     rows, raw, trained, interval = cells(make_table(found, 'title'))
     assert rows == [
-        'mean', '  linear', '  kNN k=1', 'flat', '  kNN k=1', '  mAP', 'chance'
+        'mean', '  linear', '  logistic', '  kNN k=1', 'flat', '  kNN k=1',
+        '  mAP', 'chance'
     ]
-    assert raw == ['', '30.0', '20.0', '', '60.0', '40.0', '25.0']
-    assert trained == ['', '75.0 ± 7.1', '50.0', '', '', '', '25.0']
-    assert interval == ['', '68.6-80.5', '43.1-56.9', '', '', '', '']
+    assert raw == ['', '30.0', '35.0', '20.0', '', '60.0', '40.0', '25.0']
+    assert trained == ['', '75.0 ± 7.1', '90.0', '50.0', '', '', '', '25.0']
+    assert interval == [
+        '', '68.6-80.5', '85.1-93.4', '43.1-56.9', '', '', '', ''
+    ]
     text = '\n'.join(footnotes(found))
     assert ('linear, mean: lr 0.3 (edge of the grid), chosen by 5-fold '
             'cross-validation over training subjects; last epoch.') in text
+    assert 'logistic, mean: penalty 0.001, given; optimum.' in text
     record = as_record(found)
     assert {f['metric'] for f in record['figures']} == {
-        'linear', 'linear_top5', 'knn_k1', 'map'
+        'linear', 'linear_top5', 'logistic', 'knn_k1', 'map'
     }
     assert all(f['state'] == 'reproduced' for f in record['figures'])
 
@@ -306,10 +336,11 @@ def test_a_class_without_a_training_clip(sets):
     train, test = sets
     keep = train.labels != 2
     less = FeatureSet(**{k: v[keep] for k, v in vars(train).items()})
-    scores = run((less, test), ['linear', 'knn', 'retrieval', 'semi'])
+    scores = run((less, test),
+                 ['linear', 'logistic', 'knn', 'retrieval', 'semi'])
     share = float(np.mean(test.labels != 2))
     for name, values in scores.values.items():
-        if name != 'linear_top5':
+        if not name.endswith('_top5'):
             assert max(values) <= share + 1e-9, name
     (text, ) = warnings_of([], less, test)
     count = int((test.labels == 2).sum())

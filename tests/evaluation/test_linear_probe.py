@@ -1,28 +1,12 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-"""The probe on cached features, and how its learning rate is chosen."""
-import numpy as np
+"""The probe on cached features."""
 import pytest
 import torch
 from torch import nn
 
 from skel_ssl.engine.schedulers import warmup_cosine
-from skel_ssl.evaluation.linear_probe import (
-    choose_learning_rate,
-    probe_accuracy,
-    subjects_known,
-    train_probes,
-    validation_folds,
-)
-
-
-def clouds(n=300, classes=4, width=6, seed=0, noise=1.):
-    """Points around a centre for each class, on a large offset."""
-    generator = torch.Generator().manual_seed(seed)
-    centres = torch.randn(
-        classes, width, generator=torch.Generator().manual_seed(9))
-    y = torch.randint(0, classes, (n, ), generator=generator)
-    x = centres[y] + noise * torch.randn(n, width, generator=generator)
-    return 5 + 3 * x, y
+from skel_ssl.evaluation.linear_probe import probe_accuracy, train_probes
+from tests.evaluation.clouds import clouds
 
 
 def test_it_is_the_plain_loop():
@@ -101,66 +85,3 @@ def test_a_last_batch_of_one_clip():
                for p in train_probes(x, y, 4, [.1], 0, 2, 16).parameters())
     with pytest.raises(ValueError, match='on 1 clip'):
         train_probes(x[:1], y[:1], 4, [.1])
-
-
-# ------------------------------------------------------ the validation split
-
-
-def test_nobody_is_on_both_sides():
-    rng = np.random.default_rng(0)
-    labels, people = rng.integers(0, 4, 200), rng.integers(0, 10, 200)
-    subjects = np.array([f'P{p:03}' for p in people])
-    folds = validation_folds(labels, subjects)
-    assert subjects_known(subjects) and len(folds) == 5
-    for fit, held_out in folds:
-        assert not set(subjects[fit]) & set(subjects[held_out])
-        assert sorted([*fit, *held_out]) == list(range(200))
-        assert .1 < len(held_out) / 200 < .3
-    every = np.concatenate([fold.held_out for fold in folds])
-    assert sorted(every) == list(range(200))
-    again = validation_folds(labels, subjects)
-    assert all(
-        np.array_equal(a.held_out, b.held_out) for a, b in zip(folds, again))
-
-
-def test_fewer_subjects_than_folds():
-    subjects = np.array(['P001', 'P002', 'P003'] * 20)
-    folds = validation_folds(np.arange(60) % 4, subjects)
-    assert [set(subjects[f.held_out]) for f in folds] == [{'P001'}, {'P002'},
-                                                          {'P003'}]
-
-
-@pytest.mark.parametrize('subjects', [
-    np.full(100, 'P001'),
-    np.full(100, ''),
-    np.array([''] + ['P001', 'P002', 'P003'] * 33),
-])
-def test_unknown_subjects(subjects):
-    labels = np.arange(100) % 4
-    assert not subjects_known(subjects)
-    for fold in validation_folds(labels, subjects):
-        assert np.bincount(labels[fold.held_out]).tolist() == [5] * 4
-
-
-def test_nothing_to_hold_out():
-    with pytest.raises(ValueError, match='every class has but one'):
-        validation_folds(np.arange(4), np.full(4, ''))
-
-
-def test_the_learning_rate_is_that_of_the_held_out_clips():
-    x, y = clouds(200, noise=1.5)
-    subjects = np.array([f's{i % 10}' for i in range(200)])
-    folds = validation_folds(y.numpy(), subjects)
-    rate, tried = choose_learning_rate(
-        x, y, 4, folds, [1., .0001, .1], epochs=5, batch_size=32)
-    for lr in (.0001, .1, 1.):
-        hits = 0
-        for fit, held_out in folds:
-            probes = train_probes(
-                x[fit], y[fit], 4, [lr], epochs=5, batch_size=32)
-            with torch.no_grad():
-                best = probes(x[held_out])[:, 0].argmax(1)
-            hits += int((best == y[held_out]).sum())
-        assert tried[lr] == pytest.approx(hits / 200, abs=.02)
-    assert tried[rate] == max(tried.values())
-    assert rate != .0001

@@ -3,6 +3,7 @@
 # wrong places? All four with the self-attention decoder of the papers, which
 # the placement is about.
 _base_ = 'small.py'
+protocols = ('linear', 'knn', 'few')
 title = 'Published and repaired placement of latents, NW-UCLA'
 
 unchanged = dict(skel2vec={}, hacm={})

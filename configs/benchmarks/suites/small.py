@@ -4,11 +4,11 @@ title = 'NW-UCLA'
 seeds = (0, 1, 2)
 # Arguments of tools/train.py in pre-training.
 train_options = ('--person-batches', 'device')
-protocols = ('linear', 'knn', 'few')
+protocols = ('linear', 'logistic', 'knn', 'few')
 readouts = ('mean', 'joint', 'joint_std')
 persons = 'valid'
 # Of the probes: runs, neighbours, labels per class and draws of them,
-# augmented copies of the training clips, epochs, rates to choose from.
+# augmented copies of the training clips, epochs and rates of SGD.
 probe = dict(
     seeds=1,
     ks=(1, ),

@@ -11,11 +11,11 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from skel_ssl.evaluation.features import describe_clips, extract_features
-from skel_ssl.evaluation.linear_probe import (
+from skel_ssl.evaluation.neighbours import evaluate_neighbours
+from skel_ssl.evaluation.probe_choice import (
     subjects_known,
     validation_folds,
 )
-from skel_ssl.evaluation.neighbours import evaluate_neighbours
 from skel_ssl.registry import DATASETS, HOOKS
 
 

@@ -1,0 +1,100 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""How a setting of a probe is chosen without looking at test clips."""
+import warnings
+from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from torch import Tensor
+
+from .linear_probe import LinearProbes, probe_accuracy
+
+# Features, labels and candidates in, a probe for each candidate out.
+Fit = Callable[[Tensor, Tensor, Sequence[float]], LinearProbes]
+
+
+class Fold(NamedTuple):
+    """Training clips that are fitted, and those that are held out.
+
+    Attributes:
+        fit (np.ndarray): Indices.
+        held_out (np.ndarray): Indices.
+    """
+    fit: np.ndarray
+    held_out: np.ndarray
+
+
+def subjects_known(subjects: np.ndarray) -> bool:
+    """Whether clips can be held out by subject: all known, two or more."""
+    known = np.unique(subjects)
+    return len(known) > 1 and '' not in known
+
+
+def validation_folds(labels: np.ndarray,
+                     subjects: np.ndarray,
+                     num_folds: int = 5) -> List[Fold]:
+    """Cut the training set into folds, by subject if those are known.
+
+    Every clip is held out once, and nobody is on both sides of a fold. If
+    subjects are unknown, or there is but one, clips are held out instead:
+    that is easier than a test on other subjects, so say so.
+
+    Args:
+        labels (np.ndarray): ``(n,)``.
+        subjects (np.ndarray): ``(n,)`` str; empty where unknown.
+        num_folds (int): Number of folds, fewer if there are fewer subjects.
+
+    Returns:
+        list[Fold]: The same for the same clips.
+
+    Raises:
+        ValueError: If subjects are unknown and every class has one clip.
+    """
+    with warnings.catch_warnings():
+        # A class with fewer clips than folds is missing in some: no matter.
+        warnings.filterwarnings('ignore', message='The least populated class')
+        if subjects_known(subjects):
+            num_folds = min(num_folds, len(np.unique(subjects)))
+            splitter = StratifiedGroupKFold(num_folds)
+            folds = splitter.split(labels, labels, subjects)
+        else:
+            largest = int(np.unique(labels, return_counts=True)[1].max())
+            if largest < 2:
+                raise ValueError(
+                    f'no clip of the {len(labels)} can be held out to choose '
+                    'a learning rate, since every class has but one: give '
+                    'one rate')
+            splitter = StratifiedKFold(min(num_folds, largest))
+            folds = splitter.split(labels, labels)
+        # A fold can stay empty if one subject has most of the clips.
+        return [Fold(*fold) for fold in folds if len(fold[1])]
+
+
+def choose_setting(fit: Fit, features: Tensor, labels: Tensor,
+                   folds: Sequence[Fold], candidates: Sequence[float]
+                   ) -> Tuple[float, Dict[float, float]]:
+    """Choose a learning rate or a penalty on held-out training clips.
+
+    Args:
+        fit (Callable): Fits a probe for each candidate.
+        features (Tensor): ``(n, D)`` of the training set, or ``(W, n, D)``,
+            W views of each clip, of which the first alone is held out.
+        labels (Tensor): ``(n,)``.
+        folds (Sequence[Fold]): See :func:`validation_folds`.
+        candidates (Sequence[float]): The grid.
+
+    Returns:
+        tuple[float, dict[float, float]]: The best one, the lowest of several
+        as good, and the accuracy of each on all held-out clips.
+    """
+    grid = sorted(candidates)
+    hits = torch.zeros(len(grid), dtype=torch.float64)
+    plain = features if features.ndim == 2 else features[0]
+    for fold in folds:
+        probes = fit(features[..., fold.fit, :], labels[fold.fit], grid)
+        accuracy = probe_accuracy(probes, plain[fold.held_out],
+                                  labels[fold.held_out])
+        hits += accuracy.cpu() * len(fold.held_out)
+    hits /= sum(len(fold.held_out) for fold in folds)
+    return grid[int(hits.argmax())], dict(zip(grid, hits.tolist()))
