@@ -230,7 +230,6 @@ class FrozenEvaluator:
                 ) -> Dict[str, Probe]:
         """The probes asked for, by the names of their figures."""
         settings = self.settings
-
         sgd = partial(
             train_probes,
             epochs=settings.epochs,
