@@ -51,18 +51,19 @@ def test_the_tool(run_tool, pretrained, tmp_path):
     out = tmp_path / 'new' / 'found.json'
     command = ('tools/evaluate.py', LINEAR, pretrained, '--cache-dir',
                tmp_path / 'cache', '--out', out, '--readouts', 'mean', 'joint',
-               *QUICK, '--cfg-options', *OPTIONS)
+               '--penalties', '0.01', '0.1', *QUICK, '--cfg-options', *OPTIONS)
     first = run_tool(*command, COLUMNS='100')
-    for text in ('linear', 'kNN k=5', 'mAP', 'R@5', 'linear, 10 % labels',
-                 'chance', f'(n={NUM_VAL})', 'raw', 'random', 'pre-trained',
-                 'linear, 10 clips a class', 'joint',
-                 f'{NUM_TRAIN} training clips (xsub_train)'):
+    for text in ('linear', 'logistic', 'kNN k=5', 'mAP', 'R@5',
+                 'linear, 10 % labels', 'chance', f'(n={NUM_VAL})', 'raw',
+                 'random', 'pre-trained', 'linear, 10 clips a class',
+                 'joint', f'{NUM_TRAIN} training clips (xsub_train)'):
         assert text in first.stdout, text
     record = json.loads(out.read_text())
     assert record['protocol'] == 'frozen/1'
     assert record['protocols'] == [
-        'linear', 'knn', 'retrieval', 'semi', 'few'
+        'linear', 'logistic', 'knn', 'retrieval', 'semi', 'few'
     ]
+    assert record['settings']['penalties'] == [.01, .1]
     assert {r['encoder']['kind'] for r in record['runs']} == {
         'raw', 'random', 'pretrained'
     }
