@@ -26,7 +26,7 @@ from .linear_probe import (
     probe_accuracy,
     train_probes,
 )
-from .logistic_probe import PENALTIES, fit_probes
+from .logistic_probe import PENALTIES, check_penalties, fit_probes
 from .neighbours import evaluate_neighbours
 from .probe_choice import choose_setting, subjects_known, validation_folds
 
@@ -72,6 +72,10 @@ class Settings:
     semi_learning_rate: float = 0.1
     shots: Sequence[int] = (10, )
     views: int = 0
+
+    def __post_init__(self) -> None:
+        # Before features are extracted, or a suite has trained for hours.
+        check_penalties(self.penalties)
 
 
 @dataclass

@@ -15,6 +15,15 @@ PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 TOLERANCE = 1e-3
 
 
+def check_penalties(penalties: Sequence[float]) -> None:
+    """Raise a ValueError unless all are above 0: without a penalty, classes
+    that can be separated have no optimum."""
+    wrong = [penalty for penalty in penalties if not penalty > 0]
+    if wrong:
+        raise ValueError(f'penalties: {wrong[0]} must be above 0, such as '
+                         f'{PENALTIES}')
+
+
 def fit_probes(features: Tensor,
                labels: Tensor,
                num_classes: int,
@@ -43,11 +52,9 @@ def fit_probes(features: Tensor,
         LinearProbes: In eval mode, in the order of the penalties.
 
     Raises:
-        ValueError: If a penalty is not above 0: without one, classes that
-            can be separated have no optimum.
+        ValueError: See :func:`check_penalties`.
     """
-    if min(penalties) <= 0:
-        raise ValueError(f'penalties={tuple(penalties)} must be above 0')
+    check_penalties(penalties)
     views = features if features.ndim == 3 else features[None]
     x, y = views.flatten(0, 1), labels.repeat(len(views))
     probes = LinearProbes(x.shape[1], num_classes, len(penalties))
@@ -92,11 +99,10 @@ def _minimise(weight: Tensor, bias: Tensor, x: Tensor, y: Tensor,
     unit = (spread.clamp(min=0) * chance * (1 - chance) + penalty).rsqrt()
     scaled = (weight / unit).requires_grad_()
     bias = bias.clone().requires_grad_()
-    max_evaluations = 2 * max_iterations
     optimizer = torch.optim.LBFGS(
         [scaled, bias],
         max_iter=max_iterations,
-        max_eval=max_evaluations,
+        max_eval=26 * max_iterations,  # a line search takes 25 at most
         tolerance_grad=TOLERANCE,
         tolerance_change=1e-8,
         line_search_fn='strong_wolfe')
@@ -110,8 +116,5 @@ def _minimise(weight: Tensor, bias: Tensor, x: Tensor, y: Tensor,
         return loss
 
     optimizer.step(closure)
-    spent = optimizer.state[scaled]
-    reached: bool = (
-        spent['n_iter'] < max_iterations
-        and spent['func_evals'] < max_evaluations)
+    reached: bool = optimizer.state[scaled]['n_iter'] < max_iterations
     return (scaled * unit).detach(), bias.detach(), reached

@@ -63,8 +63,8 @@ def validation_folds(labels: np.ndarray,
             if largest < 2:
                 raise ValueError(
                     f'no clip of the {len(labels)} can be held out to choose '
-                    'a learning rate, since every class has but one: give '
-                    'one rate')
+                    'a learning rate or a penalty, since every class has but '
+                    'one: give one rate, and one penalty')
             splitter = StratifiedKFold(min(num_folds, largest))
             folds = splitter.split(labels, labels)
         # A fold can stay empty if one subject has most of the clips.

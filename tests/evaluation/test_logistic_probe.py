@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from skel_ssl.evaluation.frozen import Settings
 from skel_ssl.evaluation.linear_probe import probe_accuracy, train_probes
 from skel_ssl.evaluation.logistic_probe import fit_probes
 from tests.evaluation.clouds import clouds
@@ -89,6 +90,9 @@ def test_stopping_early_is_said():
         fit_probes(x, y, 4, [1e-5])
 
 
-def test_no_penalty():
-    with pytest.raises(ValueError, match='must be above 0'):
-        fit_probes(*clouds(20), 4, [.1, 0.])
+@pytest.mark.parametrize('penalty', [0., -1., float('nan')])
+def test_no_penalty(penalty):
+    with pytest.raises(ValueError, match=f'{penalty} must be above 0'):
+        fit_probes(*clouds(20), 4, [.1, penalty])
+    with pytest.raises(ValueError, match=f'{penalty} must be above 0'):
+        Settings(penalties=(.1, penalty))
