@@ -8,7 +8,6 @@ any other, optimizer and moving average tensor by tensor.
 """
 import argparse
 import os
-import platform
 import statistics
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from rich.table import Table
 
 import skel_ssl
 from skel_ssl.utils.cli import check_option_names, run
+from skel_ssl.utils.environment import cpu_name
 from skel_ssl.utils.files import write_json
 from skel_ssl.utils.step_benchmark import (
     DTYPES,
@@ -104,21 +104,11 @@ def measure(trainees: List[Trainee], batch: Dict[str, Any], steps: int,
 
 def machine(device: torch.device) -> str:
     """What the figures are of."""
-    name = platform.processor() or platform.machine()
-    for line in _cpu_info():
-        if line.startswith('model name'):
-            name = line.split(':')[1].strip()
-            break
-    text = (f'{name}, {os.cpu_count()} cores, {torch.get_num_threads()} '
+    text = (f'{cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} '
             f'threads, torch {torch.__version__}')
     if device.type == 'cuda':
         text = f'{torch.cuda.get_device_name(device)}; {text}'
     return text
-
-
-def _cpu_info() -> List[str]:
-    path = Path('/proc/cpuinfo')
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def show(console: Console, record: Dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import time
 import zlib
 from concurrent.futures import ProcessPoolExecutor
@@ -41,6 +40,7 @@ from skel_ssl.datasets.transforms import PosePreNormalize3D
 from skel_ssl.models.data_preprocessors import PersonDataPreprocessor
 from skel_ssl.registry import DATASETS
 from skel_ssl.utils.cli import run
+from skel_ssl.utils.environment import cpu_name
 
 ALIGN = dict(align_spine=False, align_shoulder=False)  # as in ntu60_xsub
 STOCK = [
@@ -295,13 +295,13 @@ def main() -> None:
         if memory:
             console.print(memory_table(memory, size, args.workers))
     load = ', '.join(f'{x:.1f}' for x in os.getloadavg())
-    console.print(f'{os.cpu_count()} cores, load {load}; NumPy '
-                  f'{np.__version__}, torch {torch.__version__}')
+    console.print(f'{cpu_name()}, {os.cpu_count()} cores, load {load}; '
+                  f'NumPy {np.__version__}, torch {torch.__version__}')
     if args.json is not None:
         args.json.write_text(
             json.dumps(
                 dict(
-                    machine=platform.platform(),
+                    machine=cpu_name(),
                     cores=os.cpu_count(),
                     load=os.getloadavg(),
                     data_mib=size,
