@@ -94,14 +94,14 @@ methods = dict(
             finetune={'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.})),
     # As many operations as the longest pre-training and its fine-tuning.
     scratch_long=dict(
-        title='the transformer from scratch, 2.7 times as long',
+        title='the transformer from scratch, 1.6 times as long',
         kind='ceiling',
         finetune=f'{finetune}mamp_{{data}}.py',
         options=dict(
             finetune={
                 'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.,
-                'train_cfg.max_epochs': 160,
-                'param_scheduler.total': 160
+                'train_cfg.max_epochs': 260,
+                'param_scheduler.total': 260
             })),
     scratch_hacm=dict(
         title="HA-CM's encoder from scratch",
