@@ -55,14 +55,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--person-batches',
         choices=PLACES,
-        help='pre-train on persons instead of clips, and make whole batches '
-        'of them at once: in the workers of the data loader, or on the device '
-        'that trains, where the data then stay; see data/README.md')
+        help='make whole batches at once, of persons in pre-training, of '
+        'clips in fine-tuning and probes: in the workers of the data loader, '
+        'or on the device that trains, where the data then stay; see '
+        'data/README.md')
     parser.add_argument(
         '--compile',
         action='store_true',
         help='compile the blocks of the model; the shapes stay the same, and '
-        'the gain is largest, with --person-batches')
+        'the gain is largest, with --person-batches of a pre-training')
     add_common_arguments(parser)
     return parser.parse_args()
 
@@ -97,7 +98,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.person_batches is not None:
         use_person_batches(cfg, args.person_batches)
     if args.compile:
-        static = dict(dynamic=False) if args.person_batches else {}
+        # Of clips, some have more persons than others.
+        whole = cfg.train_dataloader.dataset.get('type') == 'PersonDataset'
+        static = dict(dynamic=False) if whole else {}
         cfg.custom_hooks = [
             *cfg.get('custom_hooks', []),
             dict(type='CompileHook', **static)

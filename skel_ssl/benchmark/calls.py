@@ -71,7 +71,7 @@ class Call:
     def run(self) -> Dict[str, Any]:
         """Run the stage; what goes into the record beside what all have."""
         if self.stage.name == 'pretrain':
-            return self._train(self.suite.train_options)
+            return self._train()
         if self.stage.name == 'finetune':
             return self._finetune()
         if self.stage.name == 'cost':
@@ -129,12 +129,13 @@ class Call:
 
     # ---------------------------------------------------------------- stages
 
-    def _train(self, arguments: Sequence[str]) -> Dict[str, Any]:
+    def _train(self, *arguments: str) -> Dict[str, Any]:
         stage = self.stage
         options = words_of(stage.options)
         self._python('train', [
             'tools/train.py', stage.config, '--seed', str(self.cell.seed),
-            '--work-dir', str(self.folder), '--resume', *arguments,
+            '--work-dir', str(self.folder), '--resume',
+            *self.suite.train_options, *arguments,
             *(['--cfg-options', *options] if options else [])
         ])
         path = find_latest_checkpoint(str(self.folder))
@@ -153,7 +154,7 @@ class Call:
         arguments = ['--no-validate']
         if self.start is not None:
             arguments += ['--pretrained', self.start['path']]
-        found = self._train(arguments)
+        found = self._train(*arguments)
         figures = []
         for test, splits in self.stage.tests.items():
             dump = self.folder / f'{test}.pkl'

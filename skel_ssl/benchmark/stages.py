@@ -202,8 +202,9 @@ class Planner:
 
     def _finetune(self, method: Method, data: DataSet) -> Optional[Stage]:
         cfg = self._read(method, 'finetune', data)
-        return cfg and self._stage('finetune', method, 'finetune', data, cfg,
-                                   'test_dataloader')
+        return cfg and self._stage(
+            'finetune', method, 'finetune', data, cfg, 'test_dataloader',
+            arguments=self.suite.train_options)
 
     def _cost(self, method: Method, data: DataSet) -> Optional[Stage]:
         """Counting what a method costs: no data, no seed, no weights."""

@@ -108,8 +108,7 @@ class Suite:
         methods (list[Method]): The methods.
         transfers (dict[str, list[str]]): To which data sets encoders are
             carried over, by the one on which they were pre-trained.
-        train_options (list[str]): Arguments of tools/train.py in
-            pre-training.
+        train_options (list[str]): Arguments of tools/train.py.
         protocols (list[str]): Of the frozen evaluation.
         readouts (list[str]): Likewise.
         persons (str): Likewise.

@@ -2,7 +2,9 @@
 from .checks import find_faults
 from .few_labels import choose_few_labels, hash_clips
 from .layouts import LAYOUTS, SkeletonLayout, get_layout
-from .person_batches.dataset import PersonDataset, finished_batch
+from .person_batches.clip_dataset import ClipDataset
+from .person_batches.dataset import finished_batch
+from .person_batches.person_dataset import PersonDataset
 from .pickle_io import load_annotations
 from .ragged_store import RaggedStore
 from .ragged_writer import write_store
@@ -12,8 +14,8 @@ from .transforms import *  # noqa: F403
 from .transforms import __all__ as _transforms
 
 __all__ = [
-    'LAYOUTS', 'PersonDataset', 'RaggedStore', 'SeededIndex', 'SeededSampler',
-    'SkeletonDataset', 'SkeletonLayout', 'choose_few_labels', 'find_faults',
-    'finished_batch', 'get_layout', 'hash_clips', 'load_annotations',
-    'write_store', *_transforms
+    'ClipDataset', 'LAYOUTS', 'PersonDataset', 'RaggedStore', 'SeededIndex',
+    'SeededSampler', 'SkeletonDataset', 'SkeletonLayout', 'choose_few_labels',
+    'find_faults', 'finished_batch', 'get_layout', 'hash_clips',
+    'load_annotations', 'write_store', *_transforms
 ]

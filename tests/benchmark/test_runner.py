@@ -115,6 +115,17 @@ def test_what_changed_is_done_again(bench, changes, again):
     assert bench.run(changes=changes) == []
 
 
+def test_another_way_to_train_is_a_change_without_pretraining(bench):
+    cell = 'gcn', 'demo', 0
+    bench.run(cell)
+    train = bench.commands[0]
+    place = train.index('--person-batches')
+    assert train[place + 1] == 'device'
+    assert bench.run(cell, changes=dict(train_options=[])) == [
+        'train', 'test']
+    assert '--person-batches' not in bench.commands[0]
+
+
 def test_other_data_are_a_change(bench, tmp_path):
     bench.run()
     write_data(tmp_path, shift=1.)

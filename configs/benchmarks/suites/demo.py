@@ -3,7 +3,7 @@
 # short trainings on the synthetic sample say nothing about the methods.
 title = 'The synthetic sample, a first look'
 seeds = (0, 1, 2)
-# Arguments of tools/train.py in pre-training.
+# Arguments of tools/train.py.
 train_options = ('--person-batches', 'device')
 protocols = ('linear', 'knn', 'few')
 readouts = ('mean', 'joint')

@@ -2,7 +2,7 @@
 # NW-UCLA: some hours on two CPU cores. docs/benchmark.md explains the keys.
 title = 'NW-UCLA'
 seeds = (0, 1, 2)
-# Arguments of tools/train.py in pre-training.
+# Arguments of tools/train.py.
 train_options = ('--person-batches', 'device')
 protocols = ('linear', 'logistic', 'knn', 'few')
 readouts = ('mean', 'joint', 'joint_std')

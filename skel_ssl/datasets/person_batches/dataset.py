@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-"""A data set of persons that makes whole batches."""
+"""Data sets that make whole batches."""
 import copy
+from abc import ABCMeta, abstractmethod
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
@@ -8,6 +9,7 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import print_log
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from skel_ssl.registry import DATASETS
@@ -20,14 +22,12 @@ from .pipeline import BatchPipeline
 Batch = Dict[str, Any]
 
 
-@DATASETS.register_module()
-class PersonDataset(Dataset):
-    """The persons of a :class:`SkeletonDataset`, batch by batch.
+class BatchDataset(Dataset, metaclass=ABCMeta):
+    """The clips of a :class:`SkeletonDataset`, made batch by batch.
 
-    A sample is a person that is there, not a clip. All of them are held in
-    memory, and the fetcher of torch's ``DataLoader`` asks for a batch at a
-    time, which :class:`BatchPipeline` makes from the pipeline of the data
-    set. It is finished:
+    All persons that are there are held in memory, and the fetcher of torch's
+    ``DataLoader`` asks for a batch at a time, which :class:`BatchPipeline`
+    makes from the pipeline of the data set. It is finished:
     ``collate_fn=dict(type='skel_ssl.datasets.finished_batch')``, and the data
     preprocessor only moves it.
 
@@ -38,22 +38,26 @@ class PersonDataset(Dataset):
 
     Args:
         dataset (dict | SkeletonDataset): The clips, with the pipeline of
-            pre-training. It is not kept.
+            training. It is not kept.
         device (str | torch.device, optional): Where the frames are, and
             batches are made. None: in host memory. ``'cuda'``: on the current
             GPU, with ``num_workers=0``.
         batch_size (int, optional): If given, it is an error if a rank's share
-            of the persons is less: with ``drop_last=True`` an epoch would have
+            of the samples is less: with ``drop_last=True`` an epoch would have
             no batch.
         lazy_init (bool): Whether to read the clips later, by
             :meth:`full_init`.
 
+    Attributes:
+        samples (str): What a sample is, for messages.
+
     Raises:
         ValueError: If the pipeline has no batch form, see
             :class:`BatchPipeline`, the clips do not suit it, or there are too
-            few persons.
+            few samples.
         TypeError: If the data set is of another class.
     """
+    samples: str
 
     def __init__(self,
                  dataset: Union[dict, SkeletonDataset],
@@ -63,7 +67,7 @@ class PersonDataset(Dataset):
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)
         if not isinstance(dataset, SkeletonDataset):
-            raise TypeError('PersonDataset takes its clips from a '
+            raise TypeError(f'{type(self).__name__} takes its clips from a '
                             f'SkeletonDataset, not {type(dataset).__name__}')
         self.pipeline = BatchPipeline(dataset.pipeline.transforms)
         self.device = torch.device(device or 'cpu')
@@ -103,10 +107,11 @@ class PersonDataset(Dataset):
             f'{len(frames)} frames: {frames.nbytes / 2**20:.1f} MiB on '
             f'{frames.device}',
             logger='current')
-        share = -(-len(self.persons) // get_world_size())
+        self._prepare()
+        share = -(-len(self) // get_world_size())
         if self.batch_size is not None and share < self.batch_size:
             raise ValueError(
-                f'{share} persons (of {len(self.persons)} on '
+                f'{share} {self.samples} (of {len(self)} on '
                 f'{get_world_size()} ranks) do not fill a batch of '
                 f'{self.batch_size}: set train_dataloader.batch_size to '
                 f'{share} or less')
@@ -117,43 +122,33 @@ class PersonDataset(Dataset):
             check_finite(clip['keypoint'])
         return clip
 
+    def _prepare(self) -> None:
+        """Called when the persons have been read."""
+
+    @abstractmethod
     def __len__(self) -> int:
-        self.full_init()
-        return len(self.persons)
+        """The number of samples."""
 
+    @abstractmethod
     def get_data_info(self, idx: int) -> Dict[str, Any]:
-        """Who a person is.
+        """What a sample is."""
 
-        Args:
-            idx (int): Index of the person.
-
-        Returns:
-            dict: ``frame_dir``, the name of the clip; ``clip``, its place in
-            the data set of clips; ``person``, the place in the clip;
-            ``label``, -1 if there is none; ``total_frames``.
-        """
-        self.full_init()
-        persons = self.persons
-        clip = int(persons.clip[idx])
-        return dict(
-            frame_dir=str(persons.names[clip]),
-            clip=clip,
-            person=int(persons.slot[idx]),
-            label=int(persons.labels[clip]),
-            total_frames=int(persons.length[idx]))
+    @abstractmethod
+    def _make(self, indices: Tensor, seeds: Tensor) -> Batch:
+        """Make a batch of samples, ``(n,)`` int64 each, in host memory."""
 
     def __getitem__(self, idx: SeededIndex) -> Batch:
-        """A batch of one person, see :meth:`__getitems__`."""
+        """A batch of one sample, see :meth:`__getitems__`."""
         return self.__getitems__([idx])
 
     def __getitems__(self, indices: Sequence[SeededIndex]) -> Batch:
         """Make a batch.
 
         Args:
-            indices (Sequence[SeededIndex]): The persons and their seeds.
+            indices (Sequence[SeededIndex]): The samples and their seeds.
 
         Returns:
-            dict: See :meth:`BatchPipeline.make`; on the data set's device.
+            dict: On the data set's device.
 
         Raises:
             ValueError: If an index brings no seed.
@@ -169,12 +164,16 @@ class PersonDataset(Dataset):
         plain = [i for i in indices if not isinstance(i, SeededIndex)]
         if plain:
             raise ValueError(
-                f'index {plain[0]} brings no seed: a PersonDataset needs '
-                "sampler=dict(type='SeededSampler', shuffle=True)")
-        rows, seeds = torch.tensor([[int(i) for i in indices],
-                                    [i.seed for i in indices]]).to(
-                                        self.device, non_blocking=True)
-        return self.pipeline.make(self.persons, rows, seeds)
+                f'index {plain[0]} brings no seed: a {type(self).__name__} '
+                "needs sampler=dict(type='SeededSampler', shuffle=True)")
+        return self._make(
+            torch.tensor([int(i) for i in indices]),
+            torch.tensor([i.seed for i in indices]))
+
+    def _send(self, *numbers: Tensor) -> List[Tensor]:
+        """Move numbers to the device, in one go and without waiting."""
+        return list(
+            torch.stack(numbers).to(self.device, non_blocking=True))
 
 
 def finished_batch(data: Union[Batch, List[Batch]]) -> Batch:
@@ -182,7 +181,7 @@ def finished_batch(data: Union[Batch, List[Batch]]) -> Batch:
 
     Args:
         data (dict | list[dict]): The batch; or several of a
-            :class:`PersonDataset`, which are joined.
+            :class:`BatchDataset`, which are joined.
 
     Returns:
         dict: The batch.

@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from skel_ssl.datasets import PersonDataset
 from skel_ssl.datasets.checks import clip_name
+from skel_ssl.datasets.person_batches.dataset import BatchDataset
 from skel_ssl.models.selfsup import MaskedSkeletonModel
 from skel_ssl.registry import DATASETS, HOOKS
 from skel_ssl.visualization.model_clips import (
@@ -111,10 +111,10 @@ class SkeletonVisualizationHook(Hook):
         dataset = loader.dataset
         if self.dataset_cfg is not None:
             dataset = DATASETS.build(self.dataset_cfg)
-        elif isinstance(dataset, PersonDataset):
+        elif isinstance(dataset, BatchDataset):
             raise ValueError(
                 'SkeletonVisualizationHook draws clips, and the training set '
-                "makes batches of persons: give it dataset=dict(type="
+                "makes whole batches: give it dataset=dict(type="
                 "'SkeletonDataset', ...) with a pipeline of its own")
         if self.num_clips > len(dataset):
             raise ValueError(

@@ -2,16 +2,16 @@
 """The head that the MAE family fine-tunes with."""
 from typing import Optional
 
-from mmaction.models.heads import BaseHead
 from torch import Tensor, nn
 
 from skel_ssl.registry import MODELS
 
 from ..ops.pooling import pool_tokens
+from .class_head import ClassHead
 
 
 @MODELS.register_module()
-class FineTuneHead(BaseHead):
+class FineTuneHead(ClassHead):
     """An MLP with one hidden layer over the features of all joints.
 
     Dropout, mean over time, joints one after the other, mean over the

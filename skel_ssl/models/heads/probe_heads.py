@@ -2,7 +2,6 @@
 """Heads that read a frozen encoder: a linear probe, and the bare feature."""
 from typing import List, Optional
 
-from mmaction.models.heads import BaseHead
 from mmengine.model import BaseModule
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
@@ -10,10 +9,11 @@ from torch import Tensor, nn
 from skel_ssl.registry import MODELS
 
 from ..ops.pooling import pool_tokens
+from .class_head import ClassHead
 
 
 @MODELS.register_module()
-class LinearProbeHead(BaseHead):
+class LinearProbeHead(ClassHead):
     """BatchNorm without affine parameters, then one linear layer.
 
     The protocol of the MAE family: features are pooled (see

@@ -1,5 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-"""Pre-training on person batches, by the configs and the tool."""
+"""Training on person batches, by the configs and the tool."""
 import math
 import sys
 from importlib import util
@@ -10,18 +10,28 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from skel_ssl.datasets import PersonDataset, SeededSampler
+from skel_ssl.datasets import ClipDataset, PersonDataset, SeededSampler
 from skel_ssl.utils.cli import build_runner
 from skel_ssl.utils.person_batches import use_person_batches
-from tests.tools.conftest import ROOT, TINY_PRETRAIN, random_walk, write_clips
+from tests.tools.conftest import (
+    ROOT,
+    TINY_PRETRAIN,
+    TINY_PROBE,
+    random_walk,
+    write_clips,
+)
 
 TINY = [x for x in TINY_PRETRAIN if '.head.out' not in x and 'top_k' not in x]
+PROBE = 'benchmarks/linear/skel2vec_demo'
+STRL = 'benchmarks/finetune/skeletonmae_demo_scratch'
 TINY = {
     'skel2vec_demo': [*TINY, 'model.target.top_k=2', 'model.head.out_dims=16'],
     'mamp_demo': TINY,
     # Sizes of their own, which fit each other.
     'hacm_demo': TINY_PRETRAIN[2:7],
     'skeletonmae_demo': TINY_PRETRAIN[2:7],
+    PROBE: TINY_PROBE,
+    STRL: [x for x in TINY_PROBE if 'backbone' not in x and 'head' not in x],
 }
 PERSONS, BATCH = 21, 4
 
@@ -48,7 +58,8 @@ class Notes(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch, outputs):
         self.losses.append(outputs['loss'].item())
-        self.shapes.add(tuple(data_batch['inputs'].shape))
+        if torch.is_tensor(data_batch['inputs']):
+            self.shapes.add(tuple(data_batch['inputs'].shape))
 
 
 def load(name):
@@ -61,8 +72,9 @@ def train(name, where, tmp_path, monkeypatch, *options):
     tool = util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     work_dir = tmp_path / f'{name}{len(list(tmp_path.iterdir()))}'
+    batches = [] if where is None else ['--person-batches', where]
     monkeypatch.setattr(sys, 'argv', [
-        'train.py', f'{name}.py', '--person-batches', where, '--work-dir',
+        'train.py', f'{name}.py', *batches, '--work-dir',
         str(work_dir), '--cfg-options', *TINY[name],
         f'train_dataloader.batch_size={BATCH}', 'train_cfg.max_epochs=1',
         f'experiment_name={work_dir.name}', *options
@@ -106,6 +118,31 @@ def test_other_methods(name, tmp_path, monkeypatch):
     assert notes.shapes == {(BATCH, 32, 25, 3)}
 
 
+def test_clips_with_labels(tmp_path, monkeypatch):
+    """This probe trains without augmentation: all ways see the same clips."""
+    losses = []
+    for where, workers in [(None, 0), ('device', 0), ('workers', 0),
+                           ('workers', 2)]:
+        runner, notes = train(PROBE, where, tmp_path, monkeypatch,
+                              f'train_dataloader.num_workers={workers}')
+        dataset = runner.train_dataloader.dataset
+        assert isinstance(dataset, ClipDataset) == (where is not None)
+        assert notes.shapes == (
+            {(BATCH, 1, 2, 32, 25, 3)} if where else set())
+        assert len(notes.losses) == 16 // BATCH
+        losses.append(notes.losses)
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    assert losses[2:] == losses[1:2] * 2
+
+
+def test_a_head_of_mmaction2(tmp_path, monkeypatch):
+    """STRL, with augmentation; the last batch has fewer clips."""
+    _, notes = train(STRL, 'workers', tmp_path, monkeypatch,
+                     'train_dataloader.batch_size=6')
+    assert notes.shapes == {(6, 1, 2, 32, 25, 3), (4, 1, 2, 32, 25, 3)}
+    assert all(map(math.isfinite, notes.losses))
+
+
 def test_what_is_set():
     cfg, before = load('skel2vec_demo'), load('skel2vec_demo')
     use_person_batches(cfg, 'workers')
@@ -135,9 +172,34 @@ def test_what_is_set_for_a_device(monkeypatch):
     assert not loader.persistent_workers and not loader.pin_memory
 
 
-def test_configs_without_pretraining():
-    cfg = load('benchmarks/linear/skel2vec_ntu60')
-    with pytest.raises(ValueError, match='pre-training.*RecognizerGCN'):
+@pytest.mark.parametrize('name', [
+    'benchmarks/finetune/mamp_ntu60', 'benchmarks/linear/skel2vec_ntu60',
+    'benchmarks/finetune/skeletonmae_ntu60_3d'
+])
+def test_what_is_set_with_labels(name):
+    cfg, before = load(name), load(name)
+    use_person_batches(cfg, 'workers')
+    loader = cfg.train_dataloader
+    assert loader.dataset == dict(
+        type='ClipDataset', dataset=before.train_dataloader.dataset)
+    assert loader.get('drop_last') == before.train_dataloader.get('drop_last')
+    usual = before.model.get('data_preprocessor',
+                             dict(type='ActionDataPreprocessor'))
+    assert cfg.model.data_preprocessor == dict(
+        usual, type='ClipDataPreprocessor')
+    assert cfg.val_dataloader == before.val_dataloader
+
+
+def test_configs_without_batches():
+    cfg = load('benchmarks/finetune/mamp_ntu60')
+    cfg.model.data_preprocessor.type = 'Another'
+    with pytest.raises(ValueError, match='ActionDataPreprocessor.* Another'):
+        use_person_batches(cfg, 'device')
+    cfg.model.type = 'Recognizer3D'
+    with pytest.raises(ValueError, match='the model is Recognizer3D: leave'):
+        use_person_batches(cfg, 'device')
+    cfg = load('benchmarks/knn/skel2vec_demo')
+    with pytest.raises(ValueError, match='leave --person-batches out'):
         use_person_batches(cfg, 'device')
     with pytest.raises(ValueError, match="not 'gpu'"):
         use_person_batches(load('mamp_demo'), 'gpu')
