@@ -139,6 +139,8 @@ class Call:
             *(['--cfg-options', *options] if options else [])
         ])
         path = find_latest_checkpoint(str(self.folder))
+        if path:  # as it is written there, it is where the folder once was
+            path = str(self.folder / Path(path).name)
         meta = read_weights(path)[1] if path else {}
         if stage.max_epochs is not None and meta.get(
                 'epoch') != stage.max_epochs:

@@ -103,7 +103,7 @@ class Pretender:
         torch.save(
             dict(state_dict=dict(w=torch.tensor([hash(text) % 2**31])),
                  meta=dict(epoch=epochs, iter=7 * epochs)), path)
-        (folder / 'last_checkpoint').write_text(str(path))
+        (folder / 'last_checkpoint').write_text(str(path.resolve()))
 
     def test(self, command):
         scores = np.eye(3)[[0, 1, 2, 0]]

@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """A cell: what it runs, what it keeps, and what it does not run again."""
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,16 @@ def test_weights_that_are_others(bench):
     found = bench.record['stages']['pretrain']['checkpoint']
     (bench.work_dir / found['path']).write_bytes(b'other')
     assert bench.run(changes=dict(readouts=['mean']))[0] == 'train'
+
+
+def test_commands_name_paths_as_the_user_does(bench):
+    """Whatever ``last_checkpoint`` says."""
+    bench.work_dir = Path(os.path.relpath(bench.work_dir))
+    bench.run()
+    commands = [command for stage in bench.record['stages'].values()
+                for command in stage['commands']]
+    assert len(commands) == len(ALL)
+    assert not [command for command in commands if ' /' in command]
 
 
 def test_the_whole_folder_may_be_moved(bench):
