@@ -2,7 +2,7 @@
 """What it costs to load a clip, from a pose pickle and from a ragged store.
 
 Time: the CPU time per clip of four ways to the same samples, measured in turn
-in one process with one thread; and per person of the batches of pre-training,
+in one process with one thread; and per person of training batches,
 made clip by clip and as person batches. Memory: how much the workers of a
 DataLoader grow while they go through the whole data, each way in a process of
 its own; Linux only.
@@ -29,6 +29,7 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 from skel_ssl.datasets import (
+    ClipDataset,
     PersonDataset,
     SeededIndex,
     SeededSampler,
@@ -63,8 +64,12 @@ WAYS = {
     'SkeletonDataset, store': ('SkeletonDataset', '.store', OURS),
     'store, PoseUniformSampleFrames': ('SkeletonDataset', '.store', DROP_IN)
 }
-# whose batches of pre-training are made
-METHODS = {'Skeleton2vec': 'skel2vec_ntu60.py', 'MAMP': 'mamp_ntu60.py'}
+# whose training batches are made, and by which data set
+METHODS = {
+    'Skeleton2vec': ('skel2vec_ntu60.py', PersonDataset),
+    'MAMP': ('mamp_ntu60.py', PersonDataset),
+    'MAMP, fine-tuning': ('benchmarks/finetune/mamp_ntu60.py', ClipDataset)
+}
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 BATCH = 128
 MEASURES = ('Rss', 'Pss', 'Private')
@@ -187,22 +192,23 @@ def measure_persons(stem: Path, split: str,
     torch.set_num_threads(1)
     pick = PersonDataPreprocessor()
     ways = {'MMAction2, clip by clip': build(next(iter(WAYS)), stem, split)}
-    for method, config in METHODS.items():
+    for method, (config, whole) in METHODS.items():
         settings = Config.fromfile(CONFIGS / config).train_dataloader.dataset
         settings.update(ann_file=str(stem.with_suffix('.pkl')), split=split)
         ways[f'{method}, clip by clip'] = DATASETS.build(settings)
-        ways[f'{method}, person batches'] = PersonDataset(settings)
+        ways[f'{method}, person batches'] = whole(settings)
     indices = {way: epochs(dataset) for way, dataset in ways.items()}
     spent: Dict[str, List[float]] = {way: [] for way in ways}
     for turn in range(1 + max(1, clips // BATCH)):  # the first warms up
         for way, dataset in ways.items():
-            whole = isinstance(dataset, PersonDataset)
+            whole = hasattr(dataset, '__getitems__')
             start = time.process_time()
             chosen = list(islice(indices[way], BATCH))
             batch = dataset.__getitems__(chosen) if whole else (
                 pseudo_collate([dataset[i] for i in chosen]))
             passed = time.process_time() - start
             if turn > 0:
+                batch.setdefault('data_samples', None)
                 persons = len(pick(batch)['inputs'])
                 spent[way].append(1000 * passed / persons)
     return spent
