@@ -1,0 +1,104 @@
+# Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
+"""Figures in the documents are those of the records, and of each other."""
+import json
+import re
+
+import pytest
+
+from skel_ssl.benchmark.cells import cells_of, read_record
+from skel_ssl.benchmark.rows import NOT_RUN, rows_of
+from skel_ssl.benchmark.suite import load_suite
+from skel_ssl.benchmark.table import accuracy_table
+from tests.docs.markdown import ROOT, read, section
+
+RECORDS = ROOT / 'docs/records'
+SUITES = sorted(path.name for path in RECORDS.iterdir() if path.is_dir())
+# Rows of the front page by the column of the long table that they show, and
+# columns of the front page by its rows.
+README_ROWS = {
+    'ten clips a class, joint_std': 'linear, 10 clips a class',
+    'kNN k=1, joint_std': 'kNN k=1',
+}
+README_METHODS = ('MAE', 'MAMP', 'Skeleton2vec', 'HA-CM')
+FIGURE = r'\d+\.\d(?: ± \d+\.\d)?'
+
+
+def table(text):
+    """A Markdown table: rows by their first cell, cells by their heading."""
+    lines = [[cell.strip() for cell in line.strip('|').split('|')]
+             for line in re.findall(r'^\|.*\|$', text, re.M)]
+    head, _, *rows = lines
+    return {row[0]: dict(zip(head, row)) for row in rows}
+
+
+def tables_of_results():
+    """The tables of NW-UCLA in docs/results.md, by their test."""
+    text = section(read('docs/results.md'), 'NW-UCLA, view 3')
+    parts = re.split(r'^### (.*)$', text, flags=re.M)[1:]
+    found = dict(zip(parts[::2], parts[1::2]))
+    return {name.strip('`'): table(found[name])
+            for name in ('`xview_clean`', '`xview`')}
+
+
+def records_of(name):
+    suite = load_suite(ROOT / f'configs/benchmarks/suites/{name}.py')
+    found = {cell: read_record(cell.record_path(RECORDS / name))
+             for cell in cells_of(suite)}
+    return suite, {cell: x for cell, x in found.items() if x is not None}
+
+
+@pytest.mark.parametrize('name', SUITES)
+def test_records_are_of_cells(name):
+    _, records = records_of(name)
+    paths = [cell.record_path(RECORDS / name) for cell in records]
+    assert sorted(paths) == sorted((RECORDS / name).rglob('*.json'))
+    for cell, record in records.items():
+        assert (record['suite'], record['method'], record['data'],
+                record['seed']) == (name, cell.method, cell.data, cell.seed)
+        for stage in record['stages'].values():
+            assert stage['state'] == 'done', cell
+        # No path of the machine that they were made on.
+        assert not re.search(r'(?<![\w.])/\w+/', json.dumps(record)), cell
+
+
+def test_the_tables_are_those_of_the_records():
+    suite, records = records_of('small')
+    (data, ) = suite.datasets
+    compared = 0
+    for test, shown in tables_of_results().items():
+        made = accuracy_table(suite, data, test, rows_of(suite, data, records))
+        for first, *entries in made.rows:
+            for column, entry in zip(made.head[1:], entries):
+                if entry.text != NOT_RUN and first.text in shown:
+                    assert shown[first.text][column] == entry.text, (
+                        test, first.text, column)
+                    compared += bool(re.match(FIGURE, entry.text))
+                # A figure that was measured is shown.
+                elif re.match(FIGURE, entry.text):
+                    raise AssertionError(f'{first.text} is not in {test}')
+    assert compared > 20
+
+
+def test_the_front_page_is_that_of_the_tables():
+    text = section(read('README.md'), 'Results')
+    head = re.search(r'^\| `xview_clean`.*$', text, re.M)[0]
+    columns = [cell.split(' (')[0].strip() for cell in head.split('|')[2:-1]]
+    assert columns[-4:] == list(README_METHODS)
+    results, test, compared = tables_of_results(), 'xview_clean', 0
+    for line in re.findall(r'^\|.*\|$', text, re.M):
+        label, *cells = [cell.strip(' *') for cell in line.split('|')[1:-1]]
+        if label.startswith('`xview`'):
+            test = 'xview'
+        column = README_ROWS.get(label, label)
+        if column not in results[test]['MAE']:
+            continue
+        for method, cell in zip(README_METHODS, cells[-4:]):
+            expected = re.match(FIGURE, results[test][method][column])[0]
+            assert re.match(FIGURE, cell)[0] == expected, (label, method)
+            compared += 1
+        # The random encoder; of fine-tuning, the network from scratch.
+        below = ('the transformer from scratch (ceiling)'
+                 if label == 'fine-tuned' else 'random encoder (floor)')
+        expected = re.match(FIGURE, results[test][below][column])[0]
+        assert re.search(FIGURE, cells[1])[0] == expected, label
+    assert compared == 4 * 13
