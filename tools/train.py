@@ -99,7 +99,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         use_person_batches(cfg, args.person_batches)
     if args.compile:
         # Of clips, some have more persons than others.
-        whole = cfg.train_dataloader.dataset.get('type') == 'PersonDataset'
+        whole = (args.person_batches is not None
+                 and cfg.train_dataloader.dataset.type == 'PersonDataset')
         static = dict(dynamic=False) if whole else {}
         cfg.custom_hooks = [
             *cfg.get('custom_hooks', []),

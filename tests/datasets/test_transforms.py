@@ -1,13 +1,8 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-from pathlib import Path
+"""Augmentations: what they do to clips, and what they refuse."""
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 from skel_ssl.datasets import (
     PoseJitter,
@@ -21,8 +16,8 @@ from skel_ssl.datasets import (
 )
 from skel_ssl.datasets.transforms import geometry
 from skel_ssl.registry import TRANSFORMS
+from tests.datasets.pose_clips import make_clip, run
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 AUGMENTATIONS = [
     PoseRandomRotate(),
     PoseRandomScale(),
@@ -35,114 +30,11 @@ AUGMENTATIONS = [
 ]
 
 
-def make_clip(persons=2, frames=6, joints=25, seed=0, dtype=np.float32):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(persons, frames, joints, 3)).astype(dtype)
-
-
-def run(transform, keypoint, **results):
-    return transform(dict(keypoint=keypoint, frame_dir='S001', **results))
-
-
 def name_of(transform):
     return type(transform).__name__
 
 
-# ------------------------------------------------------------------- geometry
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.tuples(*[st.floats(-4, 4)] * 3), st.integers(0, 99))
-def test_rotation_preserves_lengths_and_handedness(angles, seed):
-    matrix = geometry.rotation_matrix(angles)
-    clip = make_clip(seed=seed, dtype=np.float64)
-    rotated = geometry.apply_matrix(clip, matrix)
-    np.testing.assert_allclose(
-        np.linalg.norm(rotated, axis=-1), np.linalg.norm(clip, axis=-1))
-    assert np.linalg.det(matrix) == pytest.approx(1)
-
-
-@pytest.mark.parametrize('angles, source, image', [
-    ((np.pi / 2, 0, 0), (0, 1, 0), (0, 0, -1)),
-    ((0, np.pi / 2, 0), (1, 0, 0), (0, 0, 1)),
-    ((0, 0, np.pi / 2), (1, 0, 0), (0, -1, 0)),
-    ((np.pi / 2, np.pi / 2, 0), (0, 1, 0), (1, 0, 0)),
-])
-def test_rotation_signs_and_order(angles, source, image):
-    """x is turned first: y -> -z -> x."""
-    turned = geometry.rotation_matrix(angles) @ source
-    np.testing.assert_allclose(turned, image, atol=1e-12)
-
-
-def test_axis_angle_is_counter_clockwise():
-    matrix = geometry.axis_angle_matrix(np.array([0, 0, 2.]), np.pi / 2)
-    np.testing.assert_allclose(matrix @ (1, 0, 0), (0, 1, 0), atol=1e-12)
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([(1, 0, 0), (0, 0, 1)]))
-def test_rotation_between_turns_the_vector_there(seed, target):
-    vector = np.random.default_rng(seed).normal(size=3)
-    turned = geometry.rotation_between(vector, target) @ vector
-    np.testing.assert_allclose(
-        turned, np.linalg.norm(vector) * np.array(target), atol=1e-7)
-
-
-def test_rotation_between_leaves_what_has_no_direction():
-    identity = np.eye(3)
-    for vector in ([0, 0, 0], [0, 0, 2], [0, 0, -2]):
-        matrix = geometry.rotation_between(np.array(vector, float), (0, 0, 1))
-        np.testing.assert_array_equal(matrix, identity)
-
-
-def test_shear_matrix_entries():
-    np.testing.assert_array_equal(
-        geometry.shear_matrix([.1, .2, .3, .4, .5, .6]),
-        [[1, .1, .2], [.3, 1, .4], [.5, .6, 1]])
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(1, 40), st.integers(0, 99))
-def test_resize_to_the_same_length_changes_nothing(frames, seed):
-    clip = make_clip(frames=frames, joints=2, seed=seed)
-    np.testing.assert_array_equal(geometry.resize_frames(clip, frames), clip)
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(1, 30), st.integers(1, 30))
-def test_resize_is_torch_bilinear(frames, num_frames):
-    clip = make_clip(1, frames, 3)
-    ours = geometry.resize_frames(clip, num_frames)
-    theirs = torch.nn.functional.interpolate(
-        torch.from_numpy(clip[0]).permute(2, 0, 1)[None],
-        size=(num_frames, 3),
-        mode='bilinear')
-    np.testing.assert_allclose(
-        ours[0].transpose(2, 0, 1), theirs[0].numpy(), atol=2e-5)
-
-
-@pytest.mark.parametrize('frames, ratio, expected', [
-    (57, .5, (57, 1)),
-    (103, .72556128, (74, 30)),
-    (300, .5, (150, 151)),
-    (100, .5, (64, 37)),
-    (80, 1., (80, 1)),
-])
-def test_crop_bounds(frames, ratio, expected):
-    assert geometry.crop_bounds(frames, ratio, 64) == expected
-
-
-@pytest.mark.parametrize('frames, ratio, expected', [
-    (40, .95, (1, 39)),
-    (39, .95, (0, 39)),
-    (300, .95, (7, 293)),
-    (10, .5, (2, 8)),
-])
-def test_centre_crop(frames, ratio, expected):
-    assert geometry.centre_crop(frames, ratio) == expected
-
-
-# -------------------------------------------------------- all augmentations
+# ----------------------------------------------------------- all augmentations
 
 
 @pytest.mark.parametrize('transform', AUGMENTATIONS, ids=name_of)
@@ -240,7 +132,7 @@ def test_bad_arguments_are_named(build, said):
         build()
 
 
-# ------------------------------------------------------------ one by one
+# ------------------------------------------------------------------ one by one
 
 
 def test_rotation_limits_per_axis():
@@ -356,172 +248,3 @@ def test_empty_frames_at_the_end_do_not_count_those_inside_do():
     padded = np.pad(clip, [(0, 0), (0, 30), (0, 0), (0, 0)])
     centre = PoseTemporalCropResize(20, (1., ))
     np.testing.assert_array_equal(run(centre, padded)['keypoint'], clip)
-
-
-# -------------------------------------------------------------- normalisation
-
-
-def test_normalisation_by_hand():
-    """Person 1 is seen more often: it leads, and its spine mid is zero."""
-    clip = make_clip(2, 4)
-    clip[0, :2] = 0
-    clip[1, 3] = 0
-    clip[1, 1, 7] = 0
-    results = run(
-        PosePreNormalize3D(align_spine=False, align_shoulder=False), clip)
-    out = results['keypoint']
-    assert out.shape == (2, 3, 25, 3) and results['total_frames'] == 3
-    np.testing.assert_array_equal(results['body_center'], clip[1, 0, 1])
-    np.testing.assert_array_equal(out[0, 0], clip[1, 0] - clip[1, 0, 1])
-    np.testing.assert_array_equal(out[1, 2], clip[0, 2] - clip[1, 0, 1])
-    assert not out[1, :2].any() and not out[0, 1, 7].any()
-
-
-def test_alignment_turns_spine_and_shoulders():
-    upright = run(PosePreNormalize3D(align_shoulder=False), make_clip())
-    spine = upright['keypoint'][0, 0, 1] - upright['keypoint'][0, 0, 0]
-    np.testing.assert_allclose(spine[:2], 0, atol=1e-6)
-    assert spine[2] > 0
-    pose = run(PosePreNormalize3D(), make_clip())['keypoint'][0, 0]
-    shoulders = pose[8] - pose[4]
-    np.testing.assert_allclose(shoulders[1:], 0, atol=1e-6)
-    assert shoulders[0] > 0
-
-
-@pytest.mark.parametrize('align', [False, True])
-def test_person_0_empty_person_1_present(align):
-    clip = make_clip(2)
-    alone = clip[1:].copy()
-    clip[0] = 0
-    transform = PosePreNormalize3D(align, align)
-    out = run(transform, clip)['keypoint']
-    np.testing.assert_array_equal(out[:1], run(transform, alone)['keypoint'])
-    assert not out[1].any()
-
-
-@pytest.mark.parametrize('layout, joints, centre, expected', [
-    ('ntu25', 25, None, 1),
-    ('kinect20', 20, None, 19),
-    ('kinect20', 20, 1, 1),
-    ('ntu25', 25, 20, 20),
-])
-def test_centre_joint(layout, joints, centre, expected):
-    clip = make_clip(joints=joints)
-    transform = PosePreNormalize3D(False, False, layout, centre)
-    results = run(transform, clip)
-    np.testing.assert_array_equal(results['body_center'],
-                                  clip[0, 0, expected])
-    assert not results['keypoint'][0, 0, expected].any()
-
-
-def test_normalisation_passes_a_clip_of_nobody():
-    clip = np.zeros((2, 6, 25, 3))
-    results = run(PosePreNormalize3D(), clip)
-    assert results['keypoint'] is clip and 'body_center' not in results
-
-
-def test_values_that_add_up_to_zero_are_not_nobody():
-    clip = make_clip(1, 2)
-    clip[0, 1] = -clip[0, 0]
-    assert clip.sum() == 0
-    assert 'body_center' in run(PosePreNormalize3D(), clip)
-
-
-@pytest.mark.parametrize('clip, extra, said', [
-    (make_clip(3), {}, '3 persons.*invalid='),
-    (make_clip(joints=20), {}, '20 joints.*ntu25.*layout='),
-    (np.full((1, 6, 25, 3), 1e-9), {}, 'no frame holds a person'),
-    (make_clip(), dict(total_frames=5), "'total_frames' is 5.*6 frames"),
-])
-def test_normalisation_says_what_it_cannot_do(clip, extra, said):
-    with pytest.raises(ValueError, match=said):
-        run(PosePreNormalize3D(), clip, **extra)
-
-
-# -------------------------------------------------------------- several clips
-
-
-def test_clips_are_drawn_one_after_the_other():
-    clip = make_clip(frames=100)
-    several = PoseTemporalCropResize(8, min_frames=4, num_clips=3)
-    single = PoseTemporalCropResize(8, min_frames=4)
-    np.random.seed(5)
-    results = run(several, clip)
-    np.random.seed(5)
-    expected = [run(single, clip)['keypoint'] for _ in range(3)]
-    np.testing.assert_array_equal(results['keypoint'],
-                                  np.concatenate(expected, 1))
-    assert not np.array_equal(*expected[:2])
-    assert (results['num_clips'], results['total_frames']) == (3, 24)
-
-
-def test_one_clip_is_drawn_as_documented():
-    clip = make_clip(frames=100)
-    np.random.seed(5)
-    results = run(PoseTemporalCropResize(8, (.5, .9), min_frames=4), clip)
-    after = np.random.random_sample()
-    np.random.seed(5)
-    length = int(100 * np.random.uniform(.5, .9))
-    start = np.random.randint(100 - length + 1)
-    np.testing.assert_array_equal(
-        results['keypoint'],
-        geometry.resize_frames(clip[:, start:start + length], 8))
-    assert after == np.random.random_sample()  # and nothing else is
-    assert (results['num_clips'], results['total_frames']) == (1, 8)
-
-
-def test_format_gcn_input_takes_the_clips_apart():
-    clip = make_clip(1, 100)
-    several = PoseTemporalCropResize(8, min_frames=4, num_clips=3)
-    results = run(several, clip)
-    crops = results['keypoint'].copy()
-    out = TRANSFORMS.build(dict(type='FormatGCNInput'))(results)['keypoint']
-    assert out.shape == (3, 2, 8, 25, 3)
-    for i in range(3):
-        np.testing.assert_array_equal(out[i, 0], crops[0, 8 * i:8 * i + 8])
-        assert not out[i, 1].any()
-
-
-@pytest.mark.parametrize('kwargs, said', [
-    (dict(num_clips=0), 'num_clips=0'),
-    (dict(num_clips=2, p_interval=(.5, )), 'num_clips=2 centre crops.*random'),
-])
-def test_numbers_of_clips_that_make_no_sense(kwargs, said):
-    with pytest.raises(ValueError, match=said):
-        PoseTemporalCropResize(8, **kwargs)
-
-
-@pytest.mark.parametrize('name, joints', [('demo', 25), ('nwucla', 20)])
-def test_multi_clip_pipelines_of_the_configs(name, joints):
-    """Ten different crops, of which validation's is the middle one."""
-    init_default_scope('mmaction')
-    cfg = Config.fromfile(CONFIGS / f'_base_/datasets/{name}.py')
-    inputs = []
-    for pipeline in (cfg.multi_clip_pipeline, cfg.val_pipeline):
-        results = dict(
-            keypoint=make_clip(1, 90, joints),
-            frame_dir='S001',
-            label=0,
-            total_frames=90)
-        for transform in pipeline:
-            results = TRANSFORMS.build(transform)(results)
-        inputs.append(results['inputs'])
-    crops, middle = inputs
-    assert crops.shape == (10, *middle.shape[1:]) and middle.shape[0] == 1
-    assert len({tuple(crop.flatten().tolist()) for crop in crops}) == 10
-    types = [[t['type'] for t in p] for p in (cfg.multi_clip_pipeline,
-                                              cfg.val_pipeline)]
-    assert types[0] == types[1]
-
-
-def test_the_ten_clip_probe_differs_in_its_test_alone():
-    folder = CONFIGS / 'benchmarks/linear'
-    cfg = Config.fromfile(folder / 'skel2vec_nwucla_10clip.py')
-    base = Config.fromfile(folder / 'skel2vec_nwucla.py')
-    assert cfg.model == base.model
-    assert cfg.model.cls_head.average_clips == 'score'  # logits
-    assert cfg.val_dataloader == base.val_dataloader
-    dataset = cfg.test_dataloader.dataset
-    assert dataset.pipeline == cfg.multi_clip_pipeline
-    assert dataset == dict(base.test_dataloader.dataset,
-                           pipeline=dataset.pipeline)

@@ -64,10 +64,12 @@ def test_records_are_of_cells(name):
 def test_the_tables_are_those_of_the_records():
     suite, records = records_of('small')
     (data, ) = suite.datasets
+    finetuned = {cell.method for cell, record in records.items()
+                 if 'finetune' in record['stages']}
     compared = 0
     for test, shown in tables_of_results().items():
         made = accuracy_table(suite, data, test, rows_of(suite, data, records))
-        for first, *entries in made.rows:
+        for first, *entries in made.rows[1:]:  # without chance
             for column, entry in zip(made.head[1:], entries):
                 if entry.text != NOT_RUN and first.text in shown:
                     assert shown[first.text][column] == entry.text, (
@@ -76,7 +78,7 @@ def test_the_tables_are_those_of_the_records():
                 # A figure that was measured is shown.
                 elif re.match(FIGURE, entry.text):
                     raise AssertionError(f'{first.text} is not in {test}')
-    assert compared > 20
+    assert len(finetuned) >= 7 and compared >= 2 * len(finetuned)
 
 
 def test_the_front_page_is_that_of_the_tables():

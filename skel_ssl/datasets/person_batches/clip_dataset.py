@@ -25,18 +25,21 @@ class ClipDataset(BatchDataset):
     """
     samples = 'clips'
 
-    def _prepare(self) -> None:
-        persons = self.persons
+    def _check_pipeline(self) -> None:
         if self.pipeline.mask is not None:
             raise ValueError(
-                f'{self.pipeline.mask!r} is for pre-training: a ClipDataset '
-                'has no use for a mask')
+                f'{self.pipeline.mask!r} is for pre-training, and a '
+                'ClipDataset has no use for a mask: leave it out of the '
+                'pipeline, or take a PersonDataset')
+
+    def _prepare(self) -> None:
+        persons = self.persons
         without = (persons.labels < 0).nonzero()[0]
         if len(without):
             raise ValueError(
                 f'clip {str(persons.names[without[0]])!r} has no label, as '
-                f'{len(without)} of {len(persons.names)} clips: nothing can '
-                'be learned from them here')
+                f'{len(without)} of {len(persons.names)} clips: give them '
+                'labels, or leave them out of the split')
         most = int(persons.slot.max()) + 1
         size = len(persons.names), self.pipeline.num_persons or most
         # Which person is in which place of which clip, -1: nobody.

@@ -70,6 +70,7 @@ class BatchDataset(Dataset, metaclass=ABCMeta):
             raise TypeError(f'{type(self).__name__} takes its clips from a '
                             f'SkeletonDataset, not {type(dataset).__name__}')
         self.pipeline = BatchPipeline(dataset.pipeline.transforms)
+        self._check_pipeline()
         self.device = torch.device(device or 'cpu')
         self.batch_size = batch_size
         self._clips: Optional[SkeletonDataset] = dataset
@@ -121,6 +122,9 @@ class BatchDataset(Dataset, metaclass=ABCMeta):
             clip = self.pipeline.prepare(clips.get_data_info(idx))
             check_finite(clip['keypoint'])
         return clip
+
+    def _check_pipeline(self) -> None:
+        """Called before the clips are read, which takes a while."""
 
     def _prepare(self) -> None:
         """Called when the persons have been read."""

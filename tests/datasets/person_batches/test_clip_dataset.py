@@ -166,7 +166,8 @@ def test_blending_and_normalisation_are_upstream_s(ann_file):
 
 def test_faults(ann_file, tmp_path):
     with pytest.raises(ValueError, match='MotionAwareMask.*no use for a mask'):
-        ClipDataset(clips_of(ann_file, [*PLAIN[:-1], MASK, PACK[1]]))
+        ClipDataset(clips_of(ann_file, [*PLAIN[:-1], MASK, PACK[1]]),
+                    lazy_init=True)  # and not after all clips are read
     clips = [walk(np.random.default_rng(0), 1, 20)] * 3
     data = pickle.loads(
         Path(write(tmp_path / 'a.pkl', clips)).read_bytes())

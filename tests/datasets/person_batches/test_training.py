@@ -66,11 +66,16 @@ def load(name):
     return Config.fromfile(ROOT / f'configs/{name}.py')
 
 
-def train(name, where, tmp_path, monkeypatch, *options):
-    """One epoch by the functions of tools/train.py."""
+def load_tool():
     spec = util.spec_from_file_location('train', ROOT / 'tools/train.py')
     tool = util.module_from_spec(spec)
     spec.loader.exec_module(tool)
+    return tool
+
+
+def train(name, where, tmp_path, monkeypatch, *options):
+    """One epoch by the functions of tools/train.py."""
+    tool = load_tool()
     work_dir = tmp_path / f'{name}{len(list(tmp_path.iterdir()))}'
     batches = [] if where is None else ['--person-batches', where]
     monkeypatch.setattr(sys, 'argv', [
@@ -188,6 +193,22 @@ def test_what_is_set_with_labels(name):
     assert cfg.model.data_preprocessor == dict(
         usual, type='ClipDataPreprocessor')
     assert cfg.val_dataloader == before.val_dataloader
+
+
+@pytest.mark.parametrize('name, where, static', [
+    ('skel2vec_demo', 'workers', True), ('skel2vec_demo', None, False),
+    (PROBE, 'workers', False), (PROBE, None, False)
+])
+def test_shapes_that_stay_are_compiled_once(name, where, static, monkeypatch):
+    """Of clips, some have more persons than others, and the last batch has
+    fewer clips."""
+    batches = [] if where is None else ['--person-batches', where]
+    monkeypatch.setattr(sys, 'argv',
+                        ['train.py', 'x.py', '--compile', *batches])
+    tool, cfg = load_tool(), load(name)
+    tool.merge_args(cfg, tool.parse_args())
+    assert cfg.custom_hooks[-1] == dict(
+        type='CompileHook', **(dict(dynamic=False) if static else {}))
 
 
 def test_configs_without_batches():
