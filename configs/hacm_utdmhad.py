@@ -4,6 +4,10 @@ _base_ = [
     '_base_/models/hacm_small.py', '_base_/schedules/mamp_small.py'
 ]
 
+# As many steps as on NW-UCLA, of fewer clips.
+param_scheduler = dict(warmup=18, total=220)
+train_cfg = dict(max_epochs=220)
+
 # Pre-training has no evaluation loop.
 val_dataloader = val_evaluator = val_cfg = None
 test_dataloader = test_evaluator = test_cfg = None

@@ -6,6 +6,11 @@ _base_ = [
 ]
 _base_.train_dataloader.dataset.pipeline.insert(-1, _base_.mask)
 
+# As many steps as on NW-UCLA, of fewer clips.
+param_scheduler = dict(warmup=18, total=220)
+train_cfg = dict(max_epochs=220)
+_base_.custom_hooks[0].anneal_epochs = 220
+
 # Pre-training has no evaluation loop.
 val_dataloader = val_evaluator = val_cfg = None
 test_dataloader = test_evaluator = test_cfg = None

@@ -4,7 +4,16 @@ import os.path as osp
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+from typing import (
+    Any,
+    Callable,
+    Collection,
+    Dict,
+    List,
+    Optional,
+    Sequence,
+    Union,
+)
 
 import torch
 
@@ -44,6 +53,8 @@ class Runner:
         threads (int, optional): CPU threads of each process; None leaves it
             to the environment.
         say (Callable): Tells the user a line.
+        only (Collection[str], optional): Names of the stages that may run;
+            None: all.
         running (dict): What each cell is doing, kept up to date.
         environment (dict): Where the figures come from.
     """
@@ -52,6 +63,7 @@ class Runner:
     children: Children
     threads: Optional[int] = None
     say: Callable[[str], None] = print
+    only: Optional[Collection[str]] = None
     running: Dict[Cell, Activity] = field(default_factory=dict)
     environment: Dict[str, str] = field(default_factory=environment)
 
@@ -65,7 +77,7 @@ class Runner:
             stages (Sequence[Stage]): All its stages.
 
         Returns:
-            bool: Whether all of them are done now.
+            bool: Whether all of them that may run are done now.
 
         Raises:
             Stopped: If the suite is ended.
@@ -98,17 +110,23 @@ class _Job:
     def run(self) -> bool:
         self._forget_lost_checkpoint()
         for stage in self.stages:
-            if stage not in missing_stages(self.stages, self.cell.seed,
-                                           self.record):
+            missing = missing_stages(self.stages, self.cell.seed, self.record)
+            if stage not in missing or not self._may_run(stage.name):
                 continue
-            source = self.record['stages'].get(stage.needs, {})
-            if stage.needs is not None and source.get('state') != 'done':
+            if stage.needs in [other.name for other in missing]:
+                if not self._may_run(stage.needs):
+                    self.say(f'{stage.name} cannot run: {stage.needs}, with '
+                             'whose weights it begins, is not done')
                 continue
-            self._run_stage(stage, source.get('checkpoint'))
+            start = self.record['stages'].get(stage.needs, {})
+            self._run_stage(stage, start.get('checkpoint'))
         left = missing_stages(self.stages, self.cell.seed, self.record)
-        self.record['state'] = 'reproduced' if not left else 'incomplete'
+        self.record['state'] = 'incomplete' if left else 'reproduced'
         write_record(self.path, self.record)
-        return not left
+        return not any(self._may_run(stage.name) for stage in left)
+
+    def _may_run(self, name: str) -> bool:
+        return self.runner.only is None or name in self.runner.only
 
     def _forget_lost_checkpoint(self) -> None:
         """A stage is not done if another one needs its weights and they are

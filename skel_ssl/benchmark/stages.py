@@ -2,8 +2,19 @@
 """What a cell runs: its stages, what each of them depends on, and whether
 all of it is there."""
 import dataclasses
+import fnmatch
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from mmengine.config import Config
 
@@ -234,6 +245,26 @@ def stages_of(suite: Suite, cell: Cell,
     first = cell.seed in (None, suite.seeds[0])
     return [stage for stage in planned[cell.method, cell.data]
             if first or stage.name != 'cost']
+
+
+def select_stages(stages: Iterable[Stage],
+                  patterns: Sequence[str]) -> Optional[Set[str]]:
+    """The names that fit one of the patterns; None if there is no pattern.
+
+    Args:
+        stages (Iterable[Stage]): The stages to choose from.
+        patterns (Sequence[str]): Names, with ``*`` for anything.
+
+    Raises:
+        ValueError: If a pattern fits none.
+    """
+    names = list(dict.fromkeys(stage.name for stage in stages))
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise ValueError(f'--stages {pattern}: no stage of these cells '
+                             f'has such a name; they are {", ".join(names)}')
+    return {name for pattern in patterns
+            for name in fnmatch.filter(names, pattern)} or None
 
 
 def is_done(stage: Stage, seed: Optional[int],

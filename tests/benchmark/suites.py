@@ -139,14 +139,15 @@ class Bench:
         self.work_dir = work_dir
         self.said = []
 
-    def run(self, cell=('mae', 'demo', 0), changes=None, **pretend):
+    def run(self, cell=('mae', 'demo', 0), changes=None, only=None,
+            **pretend):
         """Run a cell; what was called."""
         suite = suite_of(**(changes or {}))
         self.stages = stages_of(suite, Cell(*cell), plan(suite, DataFiles()))
         children = Pretender(**pretend)
         self.commands = children.commands
         self.runner = Runner(suite, self.work_dir, children,
-                             say=self.said.append)
+                             say=self.said.append, only=only)
         try:
             self.done = self.runner.run(Cell(*cell), self.stages)
         finally:

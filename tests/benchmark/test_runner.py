@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from skel_ssl.benchmark.processes import InUse, Stopped, lock
+from skel_ssl.benchmark.stages import select_stages
 from tests.benchmark.suites import LINEAR, content, write_data
 
 ALL = ['train', 'frozen', 'train', 'test']
@@ -82,6 +83,38 @@ def test_what_is_done_is_not_done_again(bench):
     before = bench.record
     assert bench.run() == []
     assert bench.done and bench.record == before
+
+
+def test_some_of_the_stages(bench):
+    assert bench.run(only={'finetune'}) == [] and not bench.done
+    assert bench.said == ['mae/demo/0: finetune cannot run: pretrain, with '
+                          'whose weights it begins, is not done']
+    assert bench.run(only={'pretrain', 'finetune'}) == [
+        'train', 'train', 'test']
+    assert bench.done and bench.record['state'] == 'incomplete'
+    assert list(bench.record['stages']) == ['pretrain', 'finetune']
+    # Nothing begins with weights of other settings.
+    other = methods(options=dict(pretrain={'train_cfg.max_epochs': 3,
+                                           'optim_wrapper.optimizer.lr': .1}))
+    before = bench.record['stages']
+    assert bench.run(only={'frozen'}, changes=other) == []
+    assert 'frozen cannot run' in bench.said[-1] and not bench.done
+    assert bench.run(only={'frozen'}) == ['frozen'] and bench.done
+    assert bench.run() == []
+    stages = bench.record['stages']
+    assert bench.record['state'] == 'reproduced'
+    assert {name: stages[name] for name in before} == before
+
+
+def test_patterns_of_stages(bench):
+    bench.run()
+    stages = bench.stages
+    assert select_stages(stages, []) is None
+    assert select_stages(stages, ['f*', 'pretrain']) == {
+        'frozen', 'finetune', 'pretrain'}
+    with pytest.raises(ValueError, match=r'--stages transfer_\*: no stage of '
+                       'these cells.*cost, pretrain, frozen, finetune$'):
+        select_stages(stages, ['cost', 'transfer_*'])
 
 
 def test_another_seed_is_another_cell(bench):

@@ -119,6 +119,11 @@ def test_dry_run_and_table(first, suite, run_tool):
                     'mae')
     assert done.stdout.splitlines()[-1] == (
         'mae/demo/3: cost done, pretrain done, frozen done')
+    done = run_tool(TOOL, suite, '--work-dir', work, '--dry-run', '--stages',
+                    'f*', 'cost')
+    assert done.stdout.splitlines()[-2:] == [
+        'mae/demo/3: cost done, frozen done',
+        'gcn/demo/3: cost done, finetune done']
     for name in ('table.md', 'table.html'):
         (work / name).unlink()
     # The tables need no data.
@@ -136,6 +141,8 @@ def test_faults(suite, run_tool, tmp_path):
     assert 'there is no data file' in done.stderr
     assert 'Traceback' not in done.stderr
     assert not list(tmp_path.iterdir())
+    done = run_tool(TOOL, suite, '--table', '--stages', 'frozen', code=2)
+    assert 'leave --only and --stages out' in done.stderr
 
 
 def test_it_can_be_ended_in_the_background(suite, skel_data, tmp_path):

@@ -11,7 +11,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -25,6 +25,7 @@ from skel_ssl.benchmark.stages import (
     Stage,
     missing_stages,
     plan,
+    select_stages,
     stages_of,
 )
 from skel_ssl.benchmark.suite import Suite, load_suite
@@ -48,6 +49,13 @@ def parse_args() -> argparse.Namespace:
         metavar='METHOD[/DATA[/SEED]]',
         help='run these cells only; * stands for anything')
     parser.add_argument(
+        '--stages',
+        nargs='+',
+        default=[],
+        metavar='STAGE',
+        help="run these stages only, such as pretrain frozen 'transfer_*' "
+        'finetune')
+    parser.add_argument(
         '--jobs', type=int, default=1, help='cells at a time (default: 1)')
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
@@ -61,6 +69,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.jobs < 1:
         parser.error('--jobs is 1 or more')
+    if args.table and (args.only or args.stages):
+        parser.error('--table shows all that is there: leave --only and '
+                     '--stages out')
     return args
 
 
@@ -125,15 +136,20 @@ def main() -> None:
     with console.status('looking at configs and data'):
         planned = plan(suite)
     stages = {cell: stages_of(suite, cell, planned) for cell in every}
+    only = select_stages((x for cell in chosen for x in stages[cell]),
+                         args.stages)
     if args.dry_run:
         records = read_records(every, work_dir)
         for cell in chosen:
             missing = missing_stages(stages[cell], cell.seed,
                                      records.get(cell, dict(stages={})))
-            console.print(describe(cell, stages[cell], missing),
+            shown = [stage for stage in stages[cell]
+                     if only is None or stage.name in only]
+            console.print(describe(cell, shown, missing),
                           highlight=False, soft_wrap=True)
         return
-    failed = run_suite(suite, work_dir, chosen, stages, args.jobs, console)
+    failed = run_suite(suite, work_dir, chosen, stages, only, args.jobs,
+                       console)
     records = current(read_records(every, work_dir), stages)
     make_and_show(suite, work_dir, records, console)
     if failed:
@@ -144,9 +160,9 @@ def main() -> None:
 
 
 def run_suite(suite: Suite, work_dir: Path, cells: Sequence[Cell],
-              stages: Mapping[Cell, List[Stage]], jobs: int,
-              console: Console) -> List[str]:
-    """Run cells; what is not done afterwards.
+              stages: Mapping[Cell, List[Stage]], only: Optional[Set[str]],
+              jobs: int, console: Console) -> List[str]:
+    """Run cells, or only some stages of them; what is not done afterwards.
 
     Raises:
         SystemExit: If the user ends it.
@@ -154,7 +170,7 @@ def run_suite(suite: Suite, work_dir: Path, cells: Sequence[Cell],
     say = partial(console.print, highlight=False, markup=False,
                   soft_wrap=True)
     children = Children()
-    runner = Runner(suite, work_dir, children, threads_of(jobs), say)
+    runner = Runner(suite, work_dir, children, threads_of(jobs), say, only)
     # Not what SIGINT has: a shell makes a job in the background ignore that.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
