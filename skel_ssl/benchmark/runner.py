@@ -19,6 +19,7 @@ import torch
 
 from skel_ssl.compat import DamagedCheckpointError
 from skel_ssl.evaluation.feature_cache import hash_file
+from skel_ssl.utils.cli import DEBUG_HINT
 from skel_ssl.utils.environment import environment
 
 from .calls import Call, Failed
@@ -177,8 +178,9 @@ class _Job:
         except (Failed, DamagedCheckpointError, ValueError, OSError) as error:
             text = str(error) or type(error).__name__
             about.update(state='failed', error=text)
-            self.say(f'{stage.name} failed: {text.splitlines()[-1]}\n'
-                     f'  more in {folder}')
+            lines = [x for x in text.splitlines() if x != DEBUG_HINT]
+            why = lines[-1].removeprefix('error: ')
+            self.say(f'{stage.name} failed: {why}\n  more in {folder}')
         if 'checkpoint' in about:
             about['checkpoint']['path'] = self._place(
                 about['checkpoint']['path'])

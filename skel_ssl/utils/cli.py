@@ -25,6 +25,7 @@ from skel_ssl.datasets.transforms.streams import STREAMS
 from .faults import explain, log_must_be_writable
 from .streams import set_stream
 
+DEBUG_HINT = '(SKEL_SSL_DEBUG=1 shows where)'
 # Keys that a config need not have, but that mean something to the runner or
 # the tools.
 _RUNNER_KEYS = {
@@ -201,7 +202,7 @@ def run(main: Callable[[], None], failed: int = 1) -> None:
             raise
         who = f' in rank {get_rank()}' if is_distributed() else ''
         Console(stderr=True).print(f'[bold red]error{who}:[/]', end=' ')
-        print(f'{text}\n(SKEL_SSL_DEBUG=1 shows where)', file=sys.stderr)
+        print(f'{text}\n{DEBUG_HINT}', file=sys.stderr)
         leave_processes(failed)
         sys.exit(failed)
     leave_processes()

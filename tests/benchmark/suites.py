@@ -14,6 +14,7 @@ from skel_ssl.benchmark.runner import Runner
 from skel_ssl.benchmark.stages import plan, stages_of
 from skel_ssl.benchmark.suite import make_suite
 from skel_ssl.evaluation.predictions import Predictions, save_predictions
+from skel_ssl.utils.cli import DEBUG_HINT
 from tests.tools.conftest import write_clips
 
 LINEAR = 'configs/benchmarks/linear/mamp_{data}.py'
@@ -85,7 +86,7 @@ class Pretender:
             return Usage(-15, 2., 3.)
         if kind == self.fail:
             with open(log, 'a') as file:
-                file.write('it broke\n')
+                file.write(f'error: it broke\n{DEBUG_HINT}\n')
             return Usage(1, 2., 3.)
         getattr(self, kind)(command)
         return Usage(0, 2., 3.)

@@ -15,6 +15,8 @@ datasets = dict(
 transfers = dict(nwucla=('utdmhad', ), utdmhad=('nwucla', ))
 
 methods = dict(
+    # Its epochs are those of NW-UCLA.
+    scratch_long=dict(only=('nwucla', 'nwucla_xview1')),
     # There is no config of SkeletonMAE for view 1.
     skeletonmae=dict(only=('nwucla', 'utdmhad')),
     scratch_strl=dict(only=('nwucla', 'utdmhad')))
