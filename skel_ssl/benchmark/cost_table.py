@@ -14,10 +14,11 @@ def cost_table(suite: Suite, records: Records) -> Table:
         suite (Suite): The suite.
         records (dict[Cell, dict]): The records that are there.
     """
-    head = ['data', '', 'encoder, parameters', 'pre-training: trained',
-            'GFLOP a step', 'steps', 'seconds', 'fine-tuning: trained',
-            'steps', 'seconds', 'GFLOP a clip', 'evaluation, seconds',
-            'device']
+    head = ['data', '', 'encoder: parameters', 'pre-training: trained',
+            'pre-training: GFLOP a step', 'pre-training: steps',
+            'pre-training: seconds', 'fine-tuning: trained',
+            'fine-tuning: steps', 'fine-tuning: seconds',
+            'inference: GFLOP a clip', 'evaluation: seconds', 'device']
     rows = []
     for data in suite.datasets:
         for row in rows_of(suite, data, records):

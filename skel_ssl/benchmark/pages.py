@@ -1,5 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The tables as Markdown, as a page and on the terminal."""
+import re
 from pathlib import Path
 from typing import Any, List, Mapping, Sequence
 
@@ -17,6 +18,7 @@ from .cells import BENCHMARK_VERSION
 from .rows import Entry, Table
 from .suite import Suite
 
+_LABEL = 24  # columns of a terminal, if it is narrow
 _CSS = '''
 main td:first-child, main th:first-child { position: sticky; left: 0;
   background: var(--card); }
@@ -131,20 +133,56 @@ def _cell(entry: Entry) -> Any:
 
 
 def show(console: Console, suite: Suite, tables: Sequence[Table]) -> None:
-    """Print the tables; those that are folded are left out."""
+    """Print the tables, in as many pieces as it takes; those that are folded
+    are left out."""
     for one in tables:
         if one.folded:
             continue
-        shown = rich.table.Table(title=one.title, title_justify='left')
-        for i, name in enumerate(one.head):
-            shown.add_column(name, justify='right' if i else 'left')
-        for row in one.rows:
-            shown.add_row(*(entry.text for entry in row))
-        console.print(shown)
+        for columns in _side_by_side(one, console.width):
+            shown = rich.table.Table(title=one.title, title_justify='left')
+            for i in columns:
+                labels = i < _num_labels(one)
+                shown.add_column(one.head[i],
+                                 justify='left' if labels else 'right',
+                                 width=None if labels else _width(one, i))
+            for row in one.rows:
+                shown.add_row(*(row[i].text for i in columns))
+            console.print(shown)
         for note in one.notes:
             console.print(note, style='dim', highlight=False)
     for line in footnotes(suite):
         console.print(line, style='dim', highlight=False)
+
+
+def _num_labels(one: Table) -> int:
+    """How many columns say what a row is: up to the one without a title."""
+    return one.head.index('') + 1
+
+
+def _width(one: Table, column: int) -> int:
+    """What it takes not to break a figure; its title and what stands in
+    brackets may have lines of their own."""
+    parts = [*one.head[column].split(),
+             *(part for row in one.rows
+               for part in re.split(r' (?=[(\[])', row[column].text))]
+    return max(map(len, parts))
+
+
+def _side_by_side(one: Table, width: int) -> List[List[int]]:
+    """The columns of each piece of a table that is too wide; the labels are
+    in all of them."""
+    labels = list(range(_num_labels(one)))
+    widths = [_width(one, i) + 3 for i in range(len(one.head))]  # and rules
+    room = width - 1 - sum(min(widths[i], _LABEL) for i in labels)
+    pieces: List[List[int]] = []
+    left = 0
+    for i in range(len(labels), len(widths)):
+        if not pieces or widths[i] > left:
+            pieces.append([])
+            left = room
+        pieces[-1].append(i)
+        left -= widths[i]
+    return [labels + piece for piece in pieces]
 
 
 def write_tables(folder: Path, suite: Suite, tables: Sequence[Table],

@@ -1,5 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """What the tables say, and that they are well-formed."""
+import re
+
 import pytest
 from rich.console import Console
 
@@ -229,3 +231,22 @@ def test_files_and_terminal(suite, tables, tmp_path):
     show(console, suite, tables)
     shown = console.export_text()
     assert 'random (floor)' in shown and '[1 of 2 seeds]' in shown
+
+
+@pytest.mark.parametrize('width, pieces', [(60, 3), (80, 2), (120, 1)])
+def test_a_narrow_terminal(suite, tables, width, pieces):
+    """Wide tables are shown in pieces, and nothing is cut."""
+    console = Console(width=width, record=True, file=open('/dev/null', 'w'))
+    show(console, suite, tables)
+    shown = console.export_text()
+    assert '…' not in shown
+    assert max(map(len, shown.splitlines())) <= width
+    for one in tables:
+        for row in one.rows if not one.folded else []:
+            for entry in row[1:]:
+                assert re.split(r' (?=[([])', entry.text)[0] in shown
+    words = re.findall(r'[\w-]+', shown)
+    for title in tables[0].head:
+        assert set(re.findall(r'[\w-]+', title)) <= set(words)
+    # A piece begins with the methods again.
+    assert words.count('chance') == pieces
