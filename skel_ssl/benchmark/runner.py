@@ -12,6 +12,7 @@ from typing import (
     List,
     Optional,
     Sequence,
+    Set,
     Union,
 )
 
@@ -107,6 +108,7 @@ class _Job:
         self.path = cell.record_path(runner.work_dir)
         self.record = (read_record(self.path)
                        or new_record(runner.suite, cell))
+        self.lost: Set[str] = set()
 
     def run(self) -> bool:
         self._forget_lost_checkpoint()
@@ -114,10 +116,11 @@ class _Job:
             missing = missing_stages(self.stages, self.cell.seed, self.record)
             if stage not in missing or not self._may_run(stage.name):
                 continue
-            if stage.needs in [other.name for other in missing]:
+            if stage.needs in {*self.lost, *(x.name for x in missing)}:
                 if not self._may_run(stage.needs):
                     self.say(f'{stage.name} cannot run: {stage.needs}, with '
-                             'whose weights it begins, is not done')
+                             'whose weights it begins, is not done, or they '
+                             'are gone')
                 continue
             start = self.record['stages'].get(stage.needs, {})
             self._run_stage(stage, start.get('checkpoint'))
@@ -133,16 +136,22 @@ class _Job:
         """A stage is not done if another one needs its weights and they are
         not there any more."""
         missing = missing_stages(self.stages, self.cell.seed, self.record)
-        for name in {stage.needs for stage in missing} - {None}:
+        needed = {stage.needs for stage in missing
+                  if stage.needs and self._may_run(stage.name)}
+        for name in needed:
             found = self.record['stages'].get(name, {})
             if found.get('state') != 'done':
                 continue
             path = self.runner.work_dir / found['checkpoint']['path']
-            if not path.is_file() or hash_file(
-                    path) != found['checkpoint']['sha256']:
+            if path.is_file() and hash_file(
+                    path) == found['checkpoint']['sha256']:
+                continue
+            if self._may_run(name):
                 self.say(f'{name} runs again: its checkpoint {path} is gone '
                          'or another')
                 del self.record['stages'][name]
+            else:
+                self.lost.add(name)
 
     def say(self, text: str) -> None:
         self.runner.say(f'{self.cell}: {text}')

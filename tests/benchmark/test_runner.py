@@ -88,7 +88,8 @@ def test_what_is_done_is_not_done_again(bench):
 def test_some_of_the_stages(bench):
     assert bench.run(only={'finetune'}) == [] and not bench.done
     assert bench.said == ['mae/demo/0: finetune cannot run: pretrain, with '
-                          'whose weights it begins, is not done']
+                          'whose weights it begins, is not done, or they are '
+                          'gone']
     assert bench.run(only={'pretrain', 'finetune'}) == [
         'train', 'train', 'test']
     assert bench.done and bench.record['state'] == 'incomplete'
@@ -221,6 +222,11 @@ def test_weights_that_are_gone(bench):
     (bench.work_dir / path).unlink()
     # Nobody needs them any more.
     assert bench.run() == []
+    # What may not run again is not forgotten.
+    before = bench.record['stages']
+    assert bench.run(changes=dict(readouts=['mean']), only={'frozen'}) == []
+    assert 'they are gone' in bench.said[-1] and not bench.done
+    assert bench.record['stages'] == before
     assert bench.run(changes=dict(readouts=['mean']))[0] == 'train'
     assert any('is gone or another' in line for line in bench.said)
 

@@ -15,7 +15,7 @@ datasets = dict(
 transfers = dict(nwucla=('utdmhad', ), utdmhad=('nwucla', ))
 
 methods = dict(
-    # Its epochs are those of NW-UCLA.
+    # Its number of epochs is for NW-UCLA.
     scratch_long=dict(only=('nwucla', 'nwucla_xview1')),
     # There is no config of SkeletonMAE for view 1.
     skeletonmae=dict(only=('nwucla', 'utdmhad')),
