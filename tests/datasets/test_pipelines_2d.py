@@ -110,9 +110,15 @@ def test_utdmhad(load, monkeypatch):
     monkeypatch.setenv('SKEL_DATA', str(path.parent))
     cfg, base = load('utdmhad'), load('nwucla')
     assert cfg.classes == 27
+    assert 'PoseRandomFlip' in [t.type for t in base.train_pipeline]
+    assert 'PoseRandomFlip' not in [t.type for t in cfg.train_pipeline]
     for part, count in (('train', 431), ('val', 430), ('test', 430)):
         settings = cfg[f'{part}_dataloader'].dataset
-        assert settings.pipeline == base[f'{part}_dataloader'].dataset.pipeline
+        # Classes have sides and directions, so that nothing is flipped.
+        assert settings.pipeline == [
+            t for t in base[f'{part}_dataloader'].dataset.pipeline
+            if t.type != 'PoseRandomFlip'
+        ]
         dataset = DATASETS.build(settings)
         assert len(dataset) == count
         labels = {dataset.get_data_info(i)['label'] for i in range(count)}
