@@ -4,7 +4,7 @@ _base_ = [
     '_base_/models/hacm_small.py', '_base_/schedules/mamp_small.py'
 ]
 
-# As many steps as on NW-UCLA, of fewer clips.
+# About as many steps as on NW-UCLA, of fewer clips.
 param_scheduler = dict(warmup=18, total=220)
 train_cfg = dict(max_epochs=220)
 

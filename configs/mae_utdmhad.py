@@ -5,7 +5,7 @@ _base_ = [
 ]
 _base_.train_dataloader.dataset.pipeline.insert(-1, _base_.mask)
 
-# As many steps as on NW-UCLA, of fewer clips.
+# About as many steps as on NW-UCLA, of fewer clips.
 param_scheduler = dict(warmup=18, total=220)
 train_cfg = dict(max_epochs=220)
 

@@ -5,6 +5,6 @@ _base_ = [
     '../../_base_/schedules/finetune_small.py'
 ]
 model = dict(cls_head=dict(num_classes=_base_.classes))
-# As many steps as on NW-UCLA, of fewer clips.
+# About as many steps as on NW-UCLA, of fewer clips.
 param_scheduler = dict(warmup=14, total=360)
 train_cfg = dict(max_epochs=360, val_interval=360)
