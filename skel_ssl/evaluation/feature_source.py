@@ -15,6 +15,7 @@ from torch import nn
 import skel_ssl
 from skel_ssl.datasets.ragged_store import RECORD, is_store
 from skel_ssl.registry import DATASETS, MODELS
+from skel_ssl.utils.streams import streams_of
 
 from .encoders import Encoder
 from .feature_cache import FeatureCache, hash_file, hash_object
@@ -32,7 +33,7 @@ def evaluation_datasets(cfg: Config) -> Dict[str, dict]:
 
     Raises:
         ValueError: If the config has no training set, or neither of the
-            others.
+            others, or if the augmented clips are of other streams.
     """
     test = cfg.get('val_dataloader') or cfg.get('test_dataloader')
     train = cfg.get('train_dataloader')
@@ -51,6 +52,13 @@ def evaluation_datasets(cfg: Config) -> Dict[str, dict]:
         train,
         pipeline=copy.deepcopy(cfg.get('train_pipeline', train['pipeline'])))
     train.update(pipeline=copy.deepcopy(test['pipeline']), test_mode=True)
+    plain, drawn = (streams_of(x['pipeline']) for x in (train, views))
+    if plain != drawn:
+        raise ValueError(
+            f'{cfg.filename}: augmented training clips would be of streams '
+            f'{drawn}, the others of {plain}. They are made by '
+            'train_pipeline and by the pipeline of val_dataloader: give both '
+            'the same feats, as --stream does')
     return dict(train=train, test=test, views=views)
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Choose the stream (joints, bones, motion) of a config's data."""
-from typing import Iterator, List
+from typing import Iterator, List, Sequence
 
 from mmengine.config import Config
 
@@ -13,7 +13,9 @@ def set_stream(cfg: Config, stream: str) -> None:
     """Let every data loader of a config give one stream, in place.
 
     ``feats`` of each ``GenSkeFeat`` and ``PoseGenSkeFeat`` becomes
-    ``[stream]``, also inside of wrappers of data sets; nothing else changes.
+    ``[stream]``, also inside of wrappers of data sets and in pipelines that
+    the config has by a name, such as ``train_pipeline``, of which an
+    evaluation takes its augmented clips; nothing else changes.
 
     Args:
         cfg (Config): With ``train_``, ``val_`` and ``test_dataloader``; those
@@ -34,8 +36,7 @@ def set_stream(cfg: Config, stream: str) -> None:
         if cfg.get(name) is None:
             continue
         pipelines = list(_pipelines(cfg[name]['dataset']))
-        makers = [[t for t in p if _type_name(t) in _MAKERS]
-                  for p in pipelines]
+        makers = [_makers(pipeline) for pipeline in pipelines]
         if not makers or not all(makers):
             raise ValueError(
                 f'stream {stream!r}: a pipeline of {name} makes no stream; '
@@ -46,8 +47,24 @@ def set_stream(cfg: Config, stream: str) -> None:
     if not found:
         raise ValueError(f'stream {stream!r}: the config has no data loader '
                          'to set it in')
+    for name, pipeline in cfg.items():
+        if name.endswith('_pipeline') and isinstance(pipeline, list):
+            found += _makers(pipeline)
     for transform in found:
         transform['feats'] = [stream]
+
+
+def streams_of(pipeline: Sequence[dict]) -> List[List[str]]:
+    """The ``feats`` of all that makes streams in a pipeline.
+
+    Args:
+        pipeline (Sequence[dict]): Configs of transforms.
+    """
+    return [list(t.get('feats', ('j', ))) for t in _makers(pipeline)]
+
+
+def _makers(pipeline: Sequence[dict]) -> List[dict]:
+    return [t for t in pipeline if _type_name(t) in _MAKERS]
 
 
 def _pipelines(dataset: dict) -> Iterator[List[dict]]:

@@ -117,6 +117,19 @@ def test_a_loader_without_streams_changes_nothing(val):
     assert cfg.to_dict() == before
 
 
+def test_pipelines_by_name():
+    """An evaluation makes its augmented clips with ``train_pipeline``."""
+    cfg = config(train=dict(type='A', pipeline=make('GenSkeFeat')))
+    cfg.train_pipeline = make('A', 'PoseGenSkeFeat')
+    cfg.mask_pipeline = make('A')  # that makes none is no error
+    before = copy.deepcopy(cfg.to_dict())
+    set_stream(cfg, 'b')
+    assert changes(before, cfg.to_dict()) == [
+        ('train_dataloader', 'dataset', 'pipeline', 0, 'feats'),
+        ('train_pipeline', 1, 'feats'),
+    ]
+
+
 @pytest.mark.parametrize('cfg, stream, said', [
     (config(train=dict(pipeline=make('GenSkeFeat'))), 'x',
      "no stream 'x'.*jm"),
