@@ -6,6 +6,7 @@ it if so, and returns whether it had to: on a healthy upstream it changes
 nothing. :func:`apply` runs those that must be in place before
 ``mmaction.models`` is imported or a checkpoint is read or written.
 """
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -21,10 +22,9 @@ import warnings
 import zipfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, List, Tuple, Union
+from typing import Any, Callable, Iterator, List, Sequence, Tuple, Union
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
-import numpy as np
 import torch
 import torch.distributed
 from mmengine.device import get_device
@@ -40,7 +40,8 @@ from packaging.version import Version
 TRUST_VARIABLE = 'SKEL_SSL_TRUST_CHECKPOINT'
 
 # What torch's unpickler raises for opcodes that no pickler writes.
-_SENSELESS = (LookupError, TypeError, AttributeError, AssertionError)
+_SENSELESS = (LookupError, TypeError, AttributeError, AssertionError,
+              RecursionError)
 
 SafeGlobal = Union[Callable, Tuple[Callable, str]]
 
@@ -147,7 +148,7 @@ def load_local_checkpoints_safely() -> bool:
         bool: Whether the loader was replaced.
     """
     current = CheckpointLoader._schemes['']
-    if (Version(torch.__version__) < Version('2.6')
+    if (not _takes_names()
             or current is not mmengine_checkpoint.load_from_local):
         return False
     CheckpointLoader.register_scheme(
@@ -173,17 +174,20 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
             plain containers, numpy numbers and mmengine's log buffers, and
             ``SKEL_SSL_TRUST_CHECKPOINT=1`` is not set.
     """
+    from skel_ssl.utils.pickled_arrays import NUMPY_GLOBALS, finish
     path = osp.expanduser(filename)
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'there is no checkpoint file {filename!r}; relative paths start '
             f'at the working directory, {os.getcwd()!r}')
-    # the context would take away, on leaving, what others had added
-    added = set(_safe_globals()) - set(torch.serialization.get_safe_globals())
     try:
-        with torch.serialization.safe_globals(list(added)):
-            return torch.load(
+        # NumPy's own names would let a file read memory that is not its own
+        with allowing([*_SAFE_GLOBALS, *(
+                (stand_in, '.'.join(name))
+                for name, stand_in in NUMPY_GLOBALS.items())]):
+            loaded = torch.load(
                 path, map_location=map_location, weights_only=True)
+        return finish(loaded, objects=(HistoryBuffer, ))
     except Exception as error:
         if _is_damaged(path, error):
             raise DamagedCheckpointError(
@@ -207,25 +211,41 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     return torch.load(path, map_location=map_location, weights_only=False)
 
 
-def _safe_globals() -> List[SafeGlobal]:
-    """What a checkpoint of mmengine's Runner refers to beside tensors."""
-    return [
-        HistoryBuffer, OneCycleParamScheduler,
-        (_restricted_getattr, 'builtins.getattr'), *_numpy_globals()
-    ]
+@contextlib.contextmanager
+def allowing(names: Sequence[SafeGlobal]) -> Iterator[None]:
+    """Let ``torch.load(weights_only=True)`` know more names.
+
+    They go before what others have allowed under the same name, and what
+    others have allowed is there again afterwards. torch < 2.6 knows no names
+    but its own: there it refuses more files.
+
+    Args:
+        names (Sequence): As for ``torch.serialization.add_safe_globals``.
+    """
+    if not _takes_names():
+        yield
+        return
+    before = torch.serialization.get_safe_globals()
+    taken = set(map(_name_of, names))
+    others = [one for one in before if _name_of(one) not in taken]
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([*others, *names])
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
-def _numpy_globals() -> List[SafeGlobal]:
-    """How numpy 1 and 2 write arrays and scalars of numbers and text."""
-    rebuild_array = np.empty(0).__reduce__()[0]
-    rebuild_scalar = np.float64(0).__reduce__()[0]
-    names: List[SafeGlobal] = [np.ndarray, np.dtype]
-    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        names.append((rebuild_array, f'{module}._reconstruct'))
-        names.append((rebuild_scalar, f'{module}.scalar'))
-    # each dtype has a class of its own, which the unpickler asks for, too
-    names.extend(type(np.dtype(code)) for code in '?bBhHiIlLqQefdgFDGSU')
-    return names
+def _takes_names() -> bool:
+    """Whether what ``torch.load`` may build can be extended."""
+    return Version(torch.__version__) >= Version('2.6')
+
+
+def _name_of(known: SafeGlobal) -> str:
+    if isinstance(known, tuple):
+        return known[1]
+    return f'{known.__module__}.{known.__qualname__}'
 
 
 def _restricted_getattr(owner: Any, name: str) -> Callable:
@@ -245,6 +265,13 @@ def _restricted_getattr(owner: Any, name: str) -> Callable:
         return getattr(OneCycleParamScheduler, name)
     owner = getattr(owner, '__qualname__', type(owner).__qualname__)
     raise pickle.UnpicklingError(f'unsupported GLOBAL {owner}.{name}')
+
+
+# What a checkpoint of mmengine's Runner refers to beside tensors and arrays.
+_SAFE_GLOBALS: List[SafeGlobal] = [
+    HistoryBuffer, OneCycleParamScheduler,
+    (_restricted_getattr, 'builtins.getattr')
+]
 
 
 def _offending_global(error: pickle.UnpicklingError) -> str:

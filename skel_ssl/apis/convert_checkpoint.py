@@ -19,7 +19,7 @@ from typing import (
 import torch
 from torch import Tensor
 
-from skel_ssl.compat import load_from_local
+from skel_ssl.compat import allowing, load_from_local
 
 from .checkpoint_sizes import (
     ConfigMatch,
@@ -177,9 +177,7 @@ def encoder_of(sizes: Sizes) -> Sizes:
 
 
 def _load(path: str) -> Any:
-    # the context would take away, on leaving, what others had added
-    added = set(_SAFE) - set(torch.serialization.get_safe_globals())
-    with torch.serialization.safe_globals(list(added)):
+    with allowing(_SAFE):
         return load_from_local(path, map_location='cpu')
 
 

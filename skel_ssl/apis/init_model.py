@@ -32,10 +32,10 @@ def init_model(config: ConfigLike,
     """Build a model in eval mode, as MMAction2's ``init_recognizer`` does.
 
     It takes recognizers and pre-training models alike, runs no code that a
-    checkpoint brings along (:func:`skel_ssl.compat.load_from_local`), and
-    every weight must have its place: a model that is loaded in part would
-    predict nonsense without a word. Without weights the model is initialised
-    as its config says.
+    checkpoint brings along (:func:`skel_ssl.compat.load_from_local`, from
+    torch 2.6 on), and every weight must have its place: a model that is
+    loaded in part would predict nonsense without a word. Without weights the
+    model is initialised as its config says.
 
     Args:
         config (str | os.PathLike | Config): A config file, or a config.

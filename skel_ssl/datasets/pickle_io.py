@@ -7,162 +7,32 @@ import pickle
 from collections import OrderedDict, defaultdict
 from typing import IO, Any, Dict, List, Tuple, Type, Union
 
-import numpy as np
 import torch
 from torch._utils import _rebuild_tensor_v2
 
+from skel_ssl.utils.pickled_arrays import (
+    NUMPY_GLOBALS,
+    RefusedError,
+    encode,
+    finish,
+    make_bytearray,
+    make_bytes,
+)
+
 TRUST_VARIABLE = 'SKEL_SSL_TRUST_DATA'
 
-# Not bytes and bytearray: of a number they make as many zeros.
 _BUILTINS = (bool, complex, dict, float, frozenset, int, list, set, str, tuple)
-
-
-class _RefusedError(pickle.UnpicklingError):
-    """The file asks for something that is not on the list."""
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """``_codecs.encode`` as pickle uses it, to write bytes as text."""
-    if encoding not in ('latin1', 'latin-1'):
-        raise _RefusedError(f'_codecs.encode with {encoding!r}')
-    return text.encode('latin1')
-
-
-def _bytes(content: bytes = b'') -> bytes:
-    return bytes(_not_a_size(content))
-
-
-def _bytearray(content: Union[bytes, str] = b'',
-               encoding: str = 'latin-1') -> bytearray:
-    if isinstance(content, str):
-        content = _encode(content, encoding)
-    return bytearray(_not_a_size(content))
-
-
-def _not_a_size(content: Any) -> Any:
-    if not isinstance(content, (bytes, bytearray, list)):
-        raise _RefusedError(f'bytes of {type(content).__name__}')
-    return content
-
-
-class _DType:
-    """Stands in for a dtype while a pickle is read.
-
-    A pickle may set the inside of a dtype as it likes. One of objects that
-    says that it is not makes an array whose bytes are taken for pointers, so
-    only the byte order is taken over.
-    """
-    # so it is an element of lists and values of dicts only
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, code: str, align: bool = False,
-                 copy: bool = False) -> None:
-        self.real = np.dtype(str(code))
-        if self.real.kind not in 'biufcSUO' or self.real.shape:
-            raise _RefusedError(f'an array of type {code}')
-
-    def __setstate__(self, state: Tuple) -> None:
-        self.real = self.real.newbyteorder(state[1])
-
-
-class _Array:
-    """Stands in for an array while a pickle is read."""
-    __slots__ = ('real', )
-    __hash__ = None  # type: ignore[assignment]
-
-    def __setstate__(self, state: Tuple) -> None:
-        shape, dtype, fortran, content = state[-4:]
-        real = np.empty(0, 'b')
-        real.__setstate__((1, shape, _real_dtype(dtype), fortran, content))
-        self.real = real
-
-
-def _real_dtype(dtype: Any) -> np.dtype:
-    if not isinstance(dtype, _DType) or not dtype.real.itemsize:
-        raise _RefusedError('an array of no proper type')
-    return dtype.real
-
-
-def _reconstruct(kind: Type[_Array], shape: Tuple, code: bytes) -> _Array:
-    """An array that gets its content afterwards."""
-    if kind is not _Array:
-        raise _RefusedError('an array of no proper class')
-    return _Array()
-
-
-def _scalar(dtype: _DType, content: bytes = b'') -> Any:
-    real = _real_dtype(dtype)
-    if real.hasobject:
-        raise _RefusedError('a number that is an object')
-    return np.float32(0).__reduce__()[0](real, content)
-
-
-def _frombuffer(content: bytes, dtype: _DType, *shape: Any) -> np.ndarray:
-    return np.empty(1).__reduce_ex__(5)[0](
-        content, _real_dtype(dtype), *shape)
-
-
-# What needs no look, for the sake of speed.
-_LEAVES = frozenset([type(None), bool, bytes, float, int, str])
-
-
-def _finish(value: Any, seen: Dict[int, Any]) -> Any:
-    """Put arrays and dtypes in the place of those that stand in for them.
-
-    Args:
-        value (Any): What was read; lists, dicts and arrays are changed.
-        seen (dict): What became of the values before, by their id, with the
-            values, which thus keep it.
-    """
-    if isinstance(value, (_DType, _Array)):
-        done = value.real
-        if not isinstance(done, np.ndarray) or not done.dtype.hasobject:
-            return done
-    elif isinstance(value, (tuple, list, dict)):
-        done = value
-    else:
-        return value
-    if id(value) in seen:
-        return seen[id(value)][0]
-    seen[id(value)] = done, value
-    if isinstance(done, dict):
-        for key, item in done.items():
-            if type(item) not in _LEAVES:
-                done[key] = _finish(item, seen)
-        return done
-    items = done.flat if isinstance(done, np.ndarray) else done
-    items = [item if type(item) in _LEAVES else _finish(item, seen)
-             for item in items]
-    if isinstance(done, tuple):
-        done = tuple(items)
-        seen[id(value)] = done, value
-    elif isinstance(done, list):
-        done[:] = items
-    else:
-        done.flat = items
-    return done
-
-
-# What a pickle of plain data may call, and what is called for it. The arrays
-# are the running NumPy's own, so that a file of NumPy 1 reads under NumPy 2
-# and the reverse.
+# What a pickle of plain data may call, and what is called for it.
 _ALLOWED: Dict[Tuple[str, str], Any] = {
-    ('_codecs', 'encode'): _encode,
+    ('_codecs', 'encode'): encode,
     ('collections', 'OrderedDict'): OrderedDict,
     ('collections', 'defaultdict'): defaultdict,
-    ('numpy', 'dtype'): _DType,
-    ('numpy', 'ndarray'): _Array,
     # Python 2 and pickle protocols below 3 call it __builtin__
     **{(module, name): kind
        for module in ('builtins', '__builtin__') for name, kind in (
-           ('bytes', _bytes), ('bytearray', _bytearray),
+           ('bytes', make_bytes), ('bytearray', make_bytearray),
            *((kind.__name__, kind) for kind in _BUILTINS))},
-    **{(f'numpy.{core}.{module}', rebuild.__name__): rebuild
-       for core in ('core', '_core')
-       for module, rebuild in (('multiarray', _reconstruct),
-                               ('numeric', _frombuffer))},
-    **{(f'numpy.{core}.multiarray', 'scalar'): _scalar
-       for core in ('core', '_core')}
+    **NUMPY_GLOBALS
 }
 
 
@@ -174,7 +44,7 @@ def _load_numbers(content: bytes) -> Any:
     try:
         return torch.load(io.BytesIO(content), weights_only=True)
     except pickle.UnpicklingError:
-        raise _RefusedError('other things than numbers in a tensor') from None
+        raise RefusedError('other things than numbers in a tensor') from None
 
 
 def _rebuild_tensor(storage: torch.storage.TypedStorage, offset: int,
@@ -188,7 +58,7 @@ def _rebuild_tensor(storage: torch.storage.TypedStorage, offset: int,
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     if (min((offset, *size, *stride)) < 0 or len(size) != len(stride)
             or max(last + 1, math.prod(size)) > numbers):
-        raise _RefusedError(
+        raise RefusedError(
             f'a tensor of size {tuple(size)} that has {numbers} numbers')
     return _rebuild_tensor_v2(storage, offset, size, stride, *others)
 
@@ -212,7 +82,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.allowed:
-            raise _RefusedError(f'{module}.{name}')
+            raise RefusedError(f'{module}.{name}')
         return self.allowed[module, name]
 
 
@@ -317,8 +187,8 @@ def _unpickle(file: IO[bytes], path: str,
     try:
         if trusted:
             return pickle.Unpickler(file).load()
-        return _finish(plain(file).load(), {})
-    except _RefusedError as error:
+        return finish(plain(file).load())
+    except RefusedError as error:
         raise ValueError(
             f'{path!r} asks for {error}, which is not plain data '
             f'({plain.plain}). Loading it could run code from '

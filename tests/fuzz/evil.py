@@ -97,6 +97,12 @@ def opcodes(marker: Path) -> Iterator[Tuple[str, bytes]]:
         pickle.BUILD)
 
 
+def _bytes(content: bytes) -> bytes:
+    """As protocol 2 writes them, the only one that torch reads."""
+    return (b'c_codecs\nencode\n' + string(content.decode('latin1')) +
+            string('latin1') + pickle.TUPLE2 + pickle.REDUCE)
+
+
 def _dtype(code: str, state: bytes = b'') -> bytes:
     return (b'cnumpy\ndtype\n' + string(code) + pickle.TUPLE1 +
             pickle.REDUCE + (state and state + pickle.BUILD))
@@ -110,7 +116,7 @@ def _dtype_state(flags: int, fields: bytes = b'NN', size: bytes = b'J' +
 
 def _array(shape: bytes, dtype: bytes, content: bytes) -> bytes:
     return (b'cnumpy.core.multiarray\n_reconstruct\n' + b'cnumpy\nndarray\n' +
-            b'K\x00' + pickle.TUPLE1 + b'C\x01b' + pickle.TUPLE3 +
+            b'K\x00' + pickle.TUPLE1 + _bytes(b'b') + pickle.TUPLE3 +
             pickle.REDUCE + pickle.MARK + b'K\x01' + shape + dtype +
             pickle.NEWFALSE + content + pickle.TUPLE + pickle.BUILD)
 
@@ -120,7 +126,7 @@ def false_arrays() -> Iterator[Tuple[str, bytes]]:
 
     The first ones are of Python objects, at addresses that the file chooses.
     """
-    pointers = b'C\x08' + struct.pack('<Q', 0x4141414141414141)
+    pointers = _bytes(struct.pack('<Q', 0x4141414141414141))
     one = b'K\x01' + pickle.TUPLE1
     listed = (b'cbuiltins\nlist\n', pickle.TUPLE1 + pickle.REDUCE)
     objects = (b'cnumpy\nndarray\n' + one + _dtype('O') + pointers +
@@ -138,19 +144,38 @@ def false_arrays() -> Iterator[Tuple[str, bytes]]:
     yield 'an object that is a number', (
         b'cnumpy.core.multiarray\nscalar\n' + _dtype('O') + pointers +
         pickle.TUPLE2 + pickle.REDUCE)
+    five = b'K\x05' + pickle.TUPLE1
+    yield 'five objects in an empty list', _array(
+        five, _dtype('O'), pickle.EMPTY_LIST)
+    yield 'five objects in a tuple', _array(
+        five, _dtype('O'), pickle.EMPTY_TUPLE)
     huge = pickle.LONG1 + b'\x06' + (10**12).to_bytes(6, 'little')
     yield 'terabytes', (b'cnumpy\nndarray\n' + huge + pickle.TUPLE1 +
                         pickle.TUPLE1 + pickle.REDUCE)
     yield 'terabytes in eight bytes', _array(
         huge + pickle.TUPLE1, _dtype('f8'), pointers)
+    yield 'terabytes of objects', _array(
+        huge + pickle.TUPLE1, _dtype('O'), pickle.EMPTY_LIST)
     yield 'an endless row of nothing', _array(
-        huge + pickle.TUPLE1, _dtype('S0'), b'C\x00')
+        huge + pickle.TUPLE1, _dtype('S0'), _bytes(b''))
     for kind in ('bytes', 'bytearray'):
         yield f'{kind} of a number', (
             f'cbuiltins\n{kind}\n'.encode() + huge + pickle.TUPLE1 +
             pickle.REDUCE)
     yield 'another codec', (b'c_codecs\nencode\n' + string('a') +
                             string('idna') + pickle.TUPLE2 + pickle.REDUCE)
+
+
+def stretched_array(size: int) -> bytes:
+    """A list of a text of eight letters and of what is to be its dtype.
+
+    NumPy would let the state of the second change the length of the first.
+    """
+    one = b'K\x01' + pickle.TUPLE1
+    state = _dtype_state(0, size=b'J' + struct.pack('<i', size))
+    array = _array(one, _dtype('S8') + b'q\x05', _bytes(b'A' * 8))
+    return (pickle.EMPTY_LIST + pickle.MARK + array + b'h\x05' + state +
+            pickle.BUILD + pickle.APPENDS)
 
 
 def framed(body: bytes) -> bytes:

@@ -164,6 +164,14 @@ def test_evil_files_are_refused(tmp_path):
             assert not marker.exists(), name
 
 
+@pytest.mark.parametrize('size', [64, 1 << 24])
+def test_an_array_stays_as_long_as_its_content(tmp_path, size):
+    body = b'\x80\x02' + evil.stretched_array(size) + b'.'
+    path = write(tmp_path / 'x.pth', rewritten(WHOLE[True], body))
+    array, _ = load_from_local(str(path))
+    assert array.tobytes() == b'A' * 8
+
+
 def test_with_the_users_word(tmp_path, monkeypatch):
     monkeypatch.setenv('SKEL_SSL_TRUST_CHECKPOINT', '1')
     for new in (True, False):

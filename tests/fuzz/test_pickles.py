@@ -153,6 +153,13 @@ def test_opcodes_are_refused(tmp_path, name):
         assert not marker.exists()
 
 
+@pytest.mark.parametrize('size', [64, 1 << 24])
+def test_an_array_stays_as_long_as_its_content(tmp_path, size):
+    body = evil.in_annotations(evil.stretched_array(size))
+    array, _ = load_annotations(write(tmp_path / 'x.pkl', body))['more']
+    assert array.tobytes() == b'A' * 8
+
+
 @pytest.mark.parametrize('name', [name for name, _ in evil.false_arrays()])
 def test_false_arrays_are_refused(tmp_path, name):
     """They read, or wrote, memory that was not theirs."""
