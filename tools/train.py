@@ -83,12 +83,14 @@ def set_amp(cfg: Config, dtype: str) -> None:
                          f'it knows {", ".join(known)}')
     if dtype == 'bfloat16':
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
-        cfg.optim_wrapper.pop('loss_scale', None)
+        for name in ('loss_scale', 'dtype', 'use_fsdp'):  # AmpOptimWrapper's
+            cfg.optim_wrapper.pop(name, None)
     elif not accelerator:
         raise ValueError('--amp-dtype float16 needs an accelerator; on this '
                          'machine use --amp-dtype bfloat16')
     else:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.dtype = dtype
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 

@@ -56,17 +56,22 @@ class TrainableParamsConstructor(DefaultOptimWrapperConstructor):
     """MMEngine's default constructor, which passes over frozen modules.
 
     The default one puts a warning on the log for each of a teacher's or a
-    frozen encoder's parameters. Groups with the same settings are one, and
-    Adam and AdamW are fused where PyTorch can, unless the config says
-    ``fused`` or ``foreach`` itself.
+    frozen encoder's parameters; without a ``paramwise_cfg`` there is none,
+    and frozen parameters are in the optimizer, where nothing happens to
+    them. Groups with the same settings are one, and Adam and AdamW are fused
+    where PyTorch can, unless the config says ``fused`` or ``foreach``
+    itself. They are not with a gradient scaler: it lets the kernel skip a
+    step, which nobody else then knows, :class:`EMATeacherHook` among them.
     """
 
     optimizer_cfg: dict
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         settings = self.optimizer_cfg
-        if not {'fused', 'foreach'} & set(settings) and has_fused_kernel(
-                settings['type'], model):
+        scaled = self.optim_wrapper_cfg.get('type') == 'AmpOptimWrapper'
+        if not {'fused', 'foreach'} & set(
+                settings) and not scaled and has_fused_kernel(
+                    settings['type'], model):
             self.optimizer_cfg = dict(settings, fused=True)
         return super().__call__(model)
 

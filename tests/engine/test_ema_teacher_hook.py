@@ -117,6 +117,25 @@ def test_the_teacher_starts_as_the_weights_that_were_loaded(tmp_path):
     assert torch.equal(spy.teachers[0], spy.students[0])
 
 
+@pytest.mark.parametrize('steps', [188_400, None])
+def test_a_teacher_that_was_loaded_stays_and_begins_a_schedule(
+        tmp_path, steps):
+    """Converted files have a teacher and no count of its updates."""
+    weights = Student().state_dict()
+    for name, value in weights.items():
+        if name.startswith('target.teacher.module'):
+            weights[name] = torch.full_like(value, 7)
+    weights.pop('target.teacher.steps')
+    if steps is not None:
+        weights['target.teacher.steps'] = torch.tensor(steps)
+    torch.save(dict(state_dict=weights), tmp_path / 'whole.pth')
+    runner, spy = train(
+        tmp_path, max_epochs=1, load_from=str(tmp_path / 'whole.pth'))
+    assert spy.teachers[0].tolist() == [7.] * 3
+    assert logged_decays(runner)[0] == .5
+    assert runner.model.teacher.num_updates == NUM_BATCHES
+
+
 def test_every_update_by_hand(tmp_path):
     runner, spy = train(tmp_path, max_epochs=5)
     teacher = spy.teachers[0]

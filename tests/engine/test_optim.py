@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.device import get_device
 from mmengine.optim import OptimWrapper, build_optim_wrapper
-from mmengine.optim.optimizer import default_constructor
+from mmengine.optim.optimizer import amp_optimizer_wrapper, default_constructor
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -152,6 +152,19 @@ def test_adam_is_fused_unless_told_otherwise(kind, given, fused):
         dict(constructor='TrainableParamsConstructor', optimizer=settings))
     assert wrapper.optimizer.defaults.get('fused') == fused
     assert settings == dict(type=kind, lr=.1, **given)
+
+
+def test_adam_is_not_fused_with_a_gradient_scaler(monkeypatch):
+    """A fused kernel skips a step by itself, after hooks have been told."""
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available',
+                        lambda: True)
+    wrapper = build_optim_wrapper(
+        torch.nn.Linear(3, 3),
+        dict(
+            type='AmpOptimWrapper',
+            constructor='TrainableParamsConstructor',
+            optimizer=dict(type='AdamW', lr=.1)))
+    assert wrapper.optimizer.defaults['fused'] is None
 
 
 def test_fused_steps_are_those_of_a_loop():

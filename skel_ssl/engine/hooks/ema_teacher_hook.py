@@ -19,7 +19,9 @@ class EMATeacherHook(Hook):
     set, whatever the number of epochs that are trained. Iterations that only
     accumulate gradients, and steps that a gradient scaler skips, do not move
     the teacher. The counter lives in the teacher and thus in the checkpoint:
-    a resumed run continues the schedule.
+    a resumed run continues the schedule. One that begins with ``load_from``
+    has a schedule of its own, and the teacher of the checkpoint if it has
+    one.
 
     Args:
         start_decay (float): Decay of the first update.
@@ -57,9 +59,12 @@ class EMATeacherHook(Hook):
             raise ValueError(
                 f'{type(model.target).__name__} has no teacher to move: '
                 'remove EMATeacherHook from custom_hooks')
-        if self.teacher.num_updates == 0:
-            # Also covers weights that came in through `load_from`.
+        if not self.teacher.has_weights:
+            # Also covers a student that came in through `load_from`.
             self.teacher.copy_from(self.student)
+        if runner.iter == 0:
+            # A teacher from `load_from` brings the count of its own run.
+            self.teacher.restart()
         wrapper = runner.optim_wrapper
         if self.anneal_epochs is not None:
             per_step = getattr(wrapper, '_accumulative_counts', 1)

@@ -36,11 +36,16 @@ class EMATeacher(BaseAveragedModel):
     Args:
         model (nn.Module): The student. Copied now; :meth:`copy_from` copies
             it again after its weights were initialised.
+
+    Attributes:
+        has_weights (bool): Whether it has weights of its own, from updates
+            or a checkpoint.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
         self._num_updates = 0
+        self.has_weights = False
         self.eval()
 
     @property
@@ -75,7 +80,16 @@ class EMATeacher(BaseAveragedModel):
             averaged.copy_(source)
         self.steps += 1
         self._num_updates += 1
+        self.has_weights = True
 
-    def _load_from_state_dict(self, *args) -> None:
-        super()._load_from_state_dict(*args)
+    def restart(self) -> None:
+        """Begin the schedule anew, with the weights as they are."""
+        self.steps.zero_()
+        self._num_updates = 0
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str,
+                              *args) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
         self._num_updates = int(self.steps)
+        self.has_weights |= any(
+            key.startswith(f'{prefix}module.') for key in state_dict)
