@@ -7,6 +7,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from skel_ssl.engine import CompileHook
 from skel_ssl.engine.hooks.compile_hook import compile_blocks
+from skel_ssl.engine.hooks.unnoticed import unnoticed
 from skel_ssl.models.ops.masking import random_mask
 
 from ..models.test_masked_skeleton_model import build
@@ -56,6 +57,19 @@ def test_a_number_of_persons_that_changes_becomes_a_variable():
     for seed, persons in enumerate((6, 7, 8, 9)):
         step(model, seed, persons)
     assert counter.frame_count == compilations
+
+
+def test_a_look_at_the_model_compiles_nothing():
+    """A check of other batch sizes left nothing to the training."""
+    model = build()
+    counter = CompileCounterWithBackend('aot_eager')
+    compile_blocks(model, dynamic=False, backend=counter)
+    with unnoticed(model, seed=0):
+        for persons in (1, 2, 3):
+            model.extract_feat(torch.randn(persons, 12, 25, 3))
+    assert counter.frame_count == 0
+    step(model, 0)
+    assert counter.frame_count == 3
 
 
 def test_the_hook_compiles_the_model_of_the_runner():

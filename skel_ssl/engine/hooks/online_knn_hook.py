@@ -18,6 +18,8 @@ from skel_ssl.evaluation.probe_choice import (
 )
 from skel_ssl.registry import DATASETS, HOOKS
 
+from .unnoticed import unnoticed
+
 
 @HOOKS.register_module()
 class OnlineKNNHook(Hook):
@@ -97,14 +99,12 @@ class OnlineKNNHook(Hook):
         model = model.module if is_model_wrapper(model) else model
         teacher = getattr(model, 'teacher', None)
         encoder = model.backbone if teacher is None else teacher.module
-        training = encoder.training
-        encoder.eval()
-        clips = extract_features(
-            self.dataset,
-            encoder,
-            self.preprocessor, [self.readout],
-            batch_size=self.batch_size)[self.readout]
-        encoder.train(training)
+        with unnoticed(encoder, seed=0):
+            clips = extract_features(
+                self.dataset,
+                encoder,
+                self.preprocessor, [self.readout],
+                batch_size=self.batch_size)[self.readout]
         x, y = torch.from_numpy(clips.features), torch.from_numpy(clips.labels)
         fit, query = self.split.fit, self.split.held_out
         return evaluate_neighbours(

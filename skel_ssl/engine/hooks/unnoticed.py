@@ -14,9 +14,14 @@ def unnoticed(model: nn.Module, seed: int) -> Iterator[None]:
     """Eval mode without gradients; leaves modes and generators alone.
 
     A model that makes its own masks makes the same at each check and on all
-    ranks: its generators start from ``seed``.
+    ranks: its generators start from ``seed``. Compiled blocks run as they
+    were written: batches of other sizes would use up the compilations that
+    PyTorch grants the training.
     """
     modes = [(module, module.training) for module in model.modules()]
+    compiled = [(module, module._compiled_call_impl)
+                for module in model.modules()
+                if getattr(module, '_compiled_call_impl', None) is not None]
     device = next(model.parameters()).device
     devices = [device] if device.type == 'cuda' else []
     with isolated_random(seed), torch.random.fork_rng(
@@ -24,8 +29,12 @@ def unnoticed(model: nn.Module, seed: int) -> Iterator[None]:
         if devices:
             torch.cuda.manual_seed(seed)
         model.eval()
+        for module, _ in compiled:
+            module._compiled_call_impl = None
         try:
             yield
         finally:
             for module, training in modes:
                 module.training = training
+            for module, call in compiled:
+                module._compiled_call_impl = call
