@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+import skel_ssl  # noqa: F401, mends mmaction before it is imported
+
 SHARED = Path(__file__).resolve().parents[1] / '..' / 'shared'
 
 

@@ -50,6 +50,22 @@ def test_several_losses_keep_their_names():
     assert found.keys() == {'top1_acc', 'top5_acc', 'loss_a', 'loss_b'}
 
 
+@pytest.mark.parametrize('head', [
+    FineTuneHead(4, 8, 5, hidden_channels=16, dropout=0.),
+    LinearProbeHead(4, 8)])
+def test_a_last_batch_of_one_clip(head):
+    """Its norm has no spread: it is that of evaluation."""
+    head.norm.running_mean -= 1
+    features = torch.randn(1, 2, 8, 3, 5, requires_grad=True)
+    logits = head(features)
+    torch.testing.assert_close(logits, head.eval()(features))
+    assert head.norm.num_batches_tracked == 0
+    head.train()(torch.randn(2, 2, 8, 3, 5))
+    assert head.norm.num_batches_tracked == 1
+    logits.sum().backward()
+    assert features.grad.abs().sum() > 0
+
+
 def test_nothing_is_fetched():
     """On torch's meta device there is nothing that could be."""
     head = FineTuneHead(4, 8, 5, hidden_channels=16).to('meta')

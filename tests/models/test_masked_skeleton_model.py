@@ -173,8 +173,10 @@ def test_clear_errors():
         model(data['inputs'], mode='loss')
     with pytest.raises(ValueError, match="no mode 'train'"):
         model(data['inputs'], mode='train')
-    with pytest.raises(ValueError, match=r'mask is for \(2, 25\).*\(4, 25\)'):
+    with pytest.raises(ValueError, match='2 segments.*has 4.*clip_len=12'):
         model(data['inputs'], mode='loss', mask=data['mask'][:, :2])
+    with pytest.raises(ValueError, match='20 joints.*has 25.*num_joints=20'):
+        model(data['inputs'], mode='loss', mask=data['mask'][..., :20])
     with pytest.raises(ValueError, match='top_k=3 .* 2 blocks'):
         build(target=dict(type='TeacherTarget', top_k=3))
     with pytest.raises(ValueError, match="no layer_norm 'batch'"):
@@ -200,6 +202,9 @@ def test_reference_unshuffle_needs_the_ranking():
     model = build(neck=neck)
     with pytest.raises(ValueError, match='return_rank=True'):
         model(mode='loss', **model.data_preprocessor(batch()))
+    for name, number in dict(num_joints=17, num_segments=5).items():
+        with pytest.raises(ValueError, match=f'{name}={number} .*backbone'):
+            build(neck=dict(neck, **{name: number}))
     with pytest.raises(ValueError, match="no unshuffle 'none'"):
         build(neck=dict(neck, unshuffle='none'))
 

@@ -121,7 +121,8 @@ class GINEncoder(BaseModule):
 
         Returns:
             Tensor: ``(N, M, D_h, T, V)``; exact zeros where a person is not
-            seen in a frame.
+            seen in a frame. Read-outs average over all frames, those zeros
+            included: a mean is smaller the less of a person is seen.
         """
         if x.ndim != 5:
             raise ValueError('the input is (N, M, T, V, C), clips of persons; '

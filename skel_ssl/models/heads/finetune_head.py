@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from skel_ssl.registry import MODELS
 
+from ..ops.batch_norm import AnyBatchNorm1d
 from ..ops.pooling import pool_tokens
 from .class_head import ClassHead
 
@@ -53,7 +54,7 @@ class FineTuneHead(ClassHead):
             **kwargs)
         self.dropout = nn.Dropout(dropout)
         self.fc1 = nn.Linear(num_joints * in_channels, hidden_channels)
-        self.norm = nn.BatchNorm1d(hidden_channels, eps=norm_eps)
+        self.norm = AnyBatchNorm1d(hidden_channels, eps=norm_eps)
         self.fc2 = nn.Linear(hidden_channels, num_classes)
 
     def forward(self, x: Tensor, **kwargs) -> Tensor:

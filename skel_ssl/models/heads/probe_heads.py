@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from skel_ssl.registry import MODELS
 
+from ..ops.batch_norm import AnyBatchNorm1d
 from ..ops.pooling import pool_tokens
 from .class_head import ClassHead
 
@@ -48,7 +49,7 @@ class LinearProbeHead(ClassHead):
             or dict(type='TruncNormal', layer='Linear', std=0.01),
             **kwargs)
         self.readout = readout
-        self.norm = nn.BatchNorm1d(in_channels, eps=norm_eps, affine=False)
+        self.norm = AnyBatchNorm1d(in_channels, eps=norm_eps, affine=False)
         self.fc = nn.Linear(in_channels, num_classes)
 
     def forward(self, x: Tensor, **kwargs) -> Tensor:

@@ -48,6 +48,7 @@ class BaseDecoder(BaseModule):
             dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.),
             dict(type='Constant', layer='LayerNorm', val=1., bias=0.)
         ])
+        self.num_segments = num_segments
         self.num_joints = num_joints
         self.embed = nn.Linear(in_dims, embed_dims)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))

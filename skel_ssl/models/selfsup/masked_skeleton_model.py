@@ -61,7 +61,8 @@ class MaskedSkeletonModel(BaseModel):
         init_cfg (dict | list[dict], optional): Initialisation.
 
     Raises:
-        ValueError: If ``query_ratio`` is out of range.
+        ValueError: If ``query_ratio`` is out of range, or the neck is made
+            for another grid of tokens than the backbone's.
 
     Attributes:
         makes_masks (bool): Whether the model hides tokens by itself, without
@@ -91,6 +92,7 @@ class MaskedSkeletonModel(BaseModel):
         self.target = MODELS.build(target)
         self.head = MODELS.build(head)
         self.keep_reconstruction = keep_reconstruction
+        self._check_neck()
         if hasattr(self.target, 'bind'):
             self.target.bind(self.backbone)
 
@@ -288,9 +290,27 @@ class MaskedSkeletonModel(BaseModel):
         return mask.flatten(), ~mask.flatten()
 
     def _check_mask(self, mask: Tensor) -> None:
-        grid = (self.backbone.num_segments, self.backbone.num_joints)
-        if tuple(mask.shape[1:]) != grid:
+        segments, joints = mask.shape[1:]
+        backbone = self.backbone
+        if joints != backbone.num_joints:
             raise ValueError(
-                f'the mask is for {tuple(mask.shape[1:])} (segments, joints) '
-                f'and the backbone has {grid}: give the mask transform the '
-                f"backbone's patch_len={self.backbone.patch_len}")
+                f'the mask is for {joints} joints and the backbone has '
+                f'{backbone.num_joints}: set num_joints={joints} in backbone '
+                'and neck, or use data of the other layout')
+        if segments != backbone.num_segments:
+            raise ValueError(
+                f'the mask is for {segments} segments of the clip and the '
+                f'backbone has {backbone.num_segments}: sample clip_len='
+                f'{backbone.num_segments * backbone.patch_len} frames, and '
+                "give the mask transform the backbone's patch_len="
+                f'{backbone.patch_len}')
+
+    def _check_neck(self) -> None:
+        for name in ('num_segments', 'num_joints'):
+            ours = getattr(self.neck, name, None)
+            wanted = getattr(self.backbone, name, ours)
+            if ours not in (None, wanted):
+                raise ValueError(
+                    f'the neck has {name}={ours} and the backbone '
+                    f'{wanted}: its tokens would be at other places; set '
+                    f'neck.{name}={wanted}')

@@ -49,11 +49,14 @@ class JointTarget(BaseModule):
             self.embed.requires_grad_(False)
 
     def forward(self, graphs: Tensor) -> Tensor:
-        """``(G, V, C)`` coordinates to targets ``(G, V, D)``."""
+        """``(G, V, C)`` coordinates to targets ``(G, V, D)``, float32."""
         if self.source == 'coord':
             return graphs
-        if self.source == 'frozen':
-            return self.embed(graphs)
-        with torch.set_grad_enabled(torch.is_grad_enabled()
-                                    and self.source == 'embed_grad'):
-            return self._student[0].embed(graphs)
+        # Also since torch < 2.10 would keep the weights that autocast casts
+        # here, without their gradient, for the student.
+        with torch.autocast(graphs.device.type, enabled=False):
+            if self.source == 'frozen':
+                return self.embed(graphs)
+            with torch.set_grad_enabled(torch.is_grad_enabled()
+                                        and self.source == 'embed_grad'):
+                return self._student[0].embed(graphs)
