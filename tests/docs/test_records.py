@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import yaml
 
 from skel_ssl.benchmark.cells import cells_of, read_record
 from skel_ssl.benchmark.pages import as_markdown
@@ -65,6 +66,21 @@ def test_the_tables_are_those_of_the_records(name):
     suite, records = records_of(name)
     made = as_markdown(suite, make_tables(suite, records))
     assert made == read(f'docs/records/{name}/table.md')
+
+
+def test_the_index_is_that_of_the_tables():
+    """Of model-index.yml: a linear probe on the mean over tokens."""
+    tables, compared = tables_of('full'), 0
+    for path in yaml.safe_load(read('model-index.yml'))['Import']:
+        for model in yaml.safe_load(read(path))['Models']:
+            for result in model.get('Results') or []:
+                assert model['Config'].startswith('configs/benchmarks/linear')
+                test = result['Dataset'].split()[-1]
+                row = tables[test][model['In Collection']]
+                (value, ) = result['Metrics'].values()
+                assert row['linear, mean'].split()[0] == str(value)
+                compared += 1
+    assert compared >= 3
 
 
 def test_the_front_page_is_that_of_the_tables():
