@@ -8,6 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
 import skel_ssl  # noqa: F401  registers everything
+from skel_ssl.apis.init_model import load_whole
 from skel_ssl.utils.cli import (
     add_common_arguments,
     build_runner,
@@ -94,9 +95,13 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     merge_args(cfg, args)
     runner = build_runner(cfg)
-    if not args.checkpoint:
-        model = runner.model
-        (model.module if is_model_wrapper(model) else model).init_weights()
+    model = runner.model
+    model = model.module if is_model_wrapper(model) else model
+    if args.checkpoint:
+        # MMEngine would test what does not fit, too, with a line on the log.
+        load_whole(model, args.checkpoint)
+    else:
+        model.init_weights()
     runner.test()
     if args.show_dir is not None and is_main_process():
         print(f'pictures are in {args.show_dir}')

@@ -1,6 +1,8 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Train a model: pre-training, probes, fine-tuning."""
 import argparse
+from pathlib import Path
+from typing import Optional
 
 from mmengine.config import Config
 from mmengine.device import is_cuda_available, is_npu_available
@@ -94,9 +96,20 @@ def set_amp(cfg: Config, dtype: str) -> None:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
+def check_work_dir(work_dir: str, pretrained: Optional[str]) -> None:
+    """Raise a ValueError if a run would replace what it begins with."""
+    if pretrained is not None and Path(pretrained).resolve().parent == Path(
+            work_dir).resolve():
+        raise ValueError(
+            f'--pretrained {pretrained} lies in the work dir of this run, '
+            'whose checkpoints would take the place of those that are there: '
+            'give another --work-dir')
+
+
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Put the arguments into the config, in place."""
     merge_common_arguments(cfg, args)
+    check_work_dir(cfg.work_dir, args.pretrained)
     if args.person_batches is not None:
         use_person_batches(cfg, args.person_batches)
     if args.compile:

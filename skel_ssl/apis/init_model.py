@@ -134,9 +134,13 @@ def load_whole(model: nn.Module, checkpoint: PathLike) -> Dict[str, Any]:
         faults = '\n'.join(line.strip()[:300] for line in lines)
         if any(name.startswith(PREFIXES[0]) for name in state_dict) or not any(
                 name.startswith('cls_head.') for name in state_dict):
-            hint = ('It looks like a pre-training: give it as pretrained=, '
-                    'for the backbone, or use the config that it was trained '
-                    'with')
+            hint = 'It looks like a pre-training. '
+            if hasattr(model, 'cls_head'):
+                hint += ('It has no classifier: train one first, tools/train.'
+                         f'py CONFIG --pretrained {path}, or make features '
+                         'with tools/extract_features.py')
+            else:
+                hint += 'Use the config that it was trained with'
         else:
             hint = 'Use the config that it was trained with'
         raise ValueError(

@@ -9,7 +9,8 @@ import os.path as osp
 import signal
 import sys
 import traceback
-from typing import Callable, Iterable
+from pathlib import Path
+from typing import Callable, Iterable, Optional
 
 import torch
 from mmengine.config import Config, DictAction
@@ -84,10 +85,7 @@ def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        name = osp.splitext(osp.basename(args.config))[0]
-        if args.stream is not None:
-            name += f'_{args.stream}'  # a stream never overwrites another's
-        cfg.work_dir = osp.join('./work_dirs', name)
+        cfg.work_dir = default_work_dir(args.config, args.stream)
     if args.cfg_options:
         check_option_names(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
@@ -110,6 +108,26 @@ def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
                 'it on GPUs only',
                 logger='current',
                 level=logging.WARNING)
+
+
+def default_work_dir(config: str, stream: Optional[str] = None) -> str:
+    """Where a run goes that does not say where.
+
+    As with MMAction2's tools into a folder of ``work_dirs`` that is called
+    as the config. A config of ``benchmarks`` keeps its path from there: most
+    are called as the pre-training that they begin with.
+
+    Args:
+        config (str): Path of the config.
+        stream (str, optional): Of the data, if it was chosen: it never
+            overwrites another's.
+    """
+    parts = Path(config).absolute().with_suffix('').parts
+    start = len(parts) - 1
+    if 'benchmarks' in parts:
+        start = parts.index('benchmarks')
+    name = osp.join(*parts[start:])
+    return osp.join('./work_dirs', name + (f'_{stream}' if stream else ''))
 
 
 def check_option_names(cfg: Config, options: Iterable[str]) -> None:

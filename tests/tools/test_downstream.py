@@ -323,6 +323,13 @@ class TestErrors:
         _, stderr = call_tool(tool, *args, options=options, code=1)
         self.check(stderr, *parts)
 
+    def test_a_pretraining_is_no_classifier(self, pretrained, call_tool):
+        """MMEngine would draw a classifier and give it a figure."""
+        _, stderr = call_tool('test', LINEAR, pretrained, code=1)
+        self.check(stderr, str(pretrained), 'Missing key(s)',
+                   'It has no classifier', f'--pretrained {pretrained}',
+                   'tools/extract_features.py')
+
     @pytest.mark.parametrize('change, fault', [
         ('depth=1', 'Unexpected key(s) in state_dict: "blocks.1.'),
         ('depth=3', 'Missing key(s) in state_dict: "blocks.2.'),
