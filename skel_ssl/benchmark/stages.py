@@ -164,6 +164,8 @@ class Planner:
                      for test, splits in tests.items()}
             hashes = dict(data_sha256=self.files.sha256(train),
                           config_sha256=hash_config(cfg))
+            if self.files.path(used) != self.files.path(train):
+                hashes.update(test_data_sha256=self.files.sha256(used))
         except (ValueError, OSError) as error:
             self._note(where, error)
             return None
