@@ -72,7 +72,8 @@ class SkeletonDataset(PoseDataset):
         invalid (str): What to do about clips that cannot be used, and about
             names in a split without a clip: ``'error'``, or ``'drop'`` to
             leave them out with a warning.
-        require_label (bool): Whether a clip without a label cannot be used.
+        require_label (bool): Whether a clip without a class, a whole number
+            of 0 or more as its label, cannot be used.
         few_labels (dict, optional): Keep only a class-balanced share of the
             clips, for semi-supervised learning: ``dict(ratio=0.01,
             subset=0)``, see :func:`choose_few_labels`. The SHA-256 of the

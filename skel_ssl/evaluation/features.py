@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from skel_ssl.datasets.checks import clip_name
+from skel_ssl.datasets.checks import clip_name, label_fault
 from skel_ssl.datasets.seeded_sampler import SeededIndex, sample_seed
 from skel_ssl.datasets.subjects import subject_of
 from skel_ssl.models.ops.persons import present_persons
@@ -55,15 +55,16 @@ def describe_clips(dataset: BaseDataset) -> Dict[str, np.ndarray]:
     """Labels, names and subjects of a data set's clips, in its order.
 
     Raises:
-        ValueError: If a clip has no label.
+        ValueError: If a clip has no label, or none that is a class.
     """
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    missing = [clip_name(x) for x in infos if x.get('label', -1) in (None, -1)]
-    if missing:
+    faulty = [x for x in infos if label_fault(x)]
+    if faulty:
         raise ValueError(
-            f'{len(missing)} of {len(infos)} clips of {dataset.ann_file} have '
-            f"no 'label', such as {missing[0]!r}: a frozen encoder can only "
-            'be evaluated on labelled clips')
+            f'{len(faulty)} of {len(infos)} clips of {dataset.ann_file} have '
+            f'no class, such as {clip_name(faulty[0])!r}, which '
+            f'{label_fault(faulty[0])}: a frozen encoder can only be '
+            'evaluated on labelled clips')
     return dict(
         labels=np.array([int(x['label']) for x in infos]),
         names=np.array([clip_name(x) for x in infos]),

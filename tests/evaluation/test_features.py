@@ -151,13 +151,17 @@ def test_a_running_training_does_not_notice(dataset):
     assert np.random.get_state()[1].tolist() == before[1]
 
 
-def test_unlabelled_clips(tmp_path):
+@pytest.mark.parametrize('label, said', [
+    (None, "no 'label'"), (-1, '-1, not a whole'), (1.5, '1.5, not a whole'),
+    ('wave', "'wave', not a whole")
+])
+def test_unlabelled_clips(tmp_path, label, said):
     clips = [dict(x) for x in CLIPS]
-    del clips[1]['label']
+    clips[1]['label'] = label
     path = tmp_path / 'clips.pkl'
     path.write_bytes(pickle.dumps(dict(split={}, annotations=clips)))
     dataset = SkeletonDataset(str(path), PIPELINE, test_mode=True)
-    with pytest.raises(ValueError, match="1 of 4 clips .* no 'label'.*P004"):
+    with pytest.raises(ValueError, match=f'1 of 4 clips .*P004.*{said}'):
         extract(dataset)
 
 

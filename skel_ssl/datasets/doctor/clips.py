@@ -1,13 +1,12 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """One clip of the file: what it says of itself and what is in it."""
-import operator
 import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..checks import clip_fault, clip_name, shows_nobody
+from ..checks import as_whole_number, clip_fault, clip_name, shows_nobody
 from ..subjects import subject_of
 from .body import Body
 from .measure import Measures, measure
@@ -67,14 +66,6 @@ class Clip:
     @property
     def usable(self) -> bool:
         return all(code in MENDABLE for code, _ in self.faults)
-
-
-def as_whole_number(value: Any) -> Optional[int]:
-    """A whole number of any kind as an int; None for anything else."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
 
 
 def read_clip(index: int, annotation: Mapping[str, Any], body: Body) -> Clip:
