@@ -43,29 +43,33 @@ def validation_folds(labels: np.ndarray,
     Args:
         labels (np.ndarray): ``(n,)``.
         subjects (np.ndarray): ``(n,)`` str; empty where unknown.
-        num_folds (int): Number of folds, fewer if there are fewer subjects.
+        num_folds (int): Number of folds, fewer if there are fewer subjects,
+            or fewer clips in the largest class.
 
     Returns:
         list[Fold]: The same for the same clips.
 
     Raises:
-        ValueError: If subjects are unknown and every class has one clip.
+        ValueError: If every class has one clip.
     """
+    known = subjects_known(subjects)
+    largest = int(np.unique(labels, return_counts=True)[1].max())
+    num_folds = min(num_folds, largest)
+    if known:
+        num_folds = min(num_folds, len(np.unique(subjects)))
+    if num_folds < 2:
+        raise ValueError(
+            f'no clip of the {len(labels)} can be held out to choose a '
+            'learning rate or a penalty, since every class has but one: give '
+            'one rate, and one penalty')
     with warnings.catch_warnings():
         # A class with fewer clips than folds is missing in some: no matter.
         warnings.filterwarnings('ignore', message='The least populated class')
-        if subjects_known(subjects):
-            num_folds = min(num_folds, len(np.unique(subjects)))
+        if known:
             splitter = StratifiedGroupKFold(num_folds)
             folds = splitter.split(labels, labels, subjects)
         else:
-            largest = int(np.unique(labels, return_counts=True)[1].max())
-            if largest < 2:
-                raise ValueError(
-                    f'no clip of the {len(labels)} can be held out to choose '
-                    'a learning rate or a penalty, since every class has but '
-                    'one: give one rate, and one penalty')
-            splitter = StratifiedKFold(min(num_folds, largest))
+            splitter = StratifiedKFold(num_folds)
             folds = splitter.split(labels, labels)
         # A fold can stay empty if one subject has most of the clips.
         return [Fold(*fold) for fold in folds if len(fold[1])]

@@ -37,6 +37,15 @@ def test_fewer_subjects_than_folds():
                                                           {'P003'}]
 
 
+def test_fewer_clips_of_a_class_than_folds():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    subjects = np.array([f'P{i:03}' for i in range(6)])
+    folds = validation_folds(labels, subjects)
+    assert len(folds) == 3
+    every = np.concatenate([fold.held_out for fold in folds])
+    assert sorted(every) == list(range(6))
+
+
 @pytest.mark.parametrize('subjects', [
     np.full(100, 'P001'),
     np.full(100, ''),
@@ -49,9 +58,10 @@ def test_unknown_subjects(subjects):
         assert np.bincount(labels[fold.held_out]).tolist() == [5] * 4
 
 
-def test_nothing_to_hold_out():
+@pytest.mark.parametrize('subjects', [[''] * 4, ['a', 'b', 'c', 'd']])
+def test_nothing_to_hold_out(subjects):
     with pytest.raises(ValueError, match='every class has but one'):
-        validation_folds(np.arange(4), np.full(4, ''))
+        validation_folds(np.arange(4), np.array(subjects))
 
 
 def test_the_setting_is_that_of_the_held_out_clips():
