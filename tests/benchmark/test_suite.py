@@ -55,6 +55,7 @@ def method(**keys):
     (dict(readouts=['max']), "readouts: there is no 'max'"),
     (dict(persons='both'), "persons: there is no 'both'"),
     (dict(probe=dict(shot=3)), "probe: keys: .*did you mean 'shots'"),
+    (dict(probe=dict(shots=[0])), 'shots: 0 must be a whole number'),
     (dict(train_options='--amp'), "train_options='--amp' must be a list"),
     (dict(transfers=dict(demo='demo')), 'carried over to itself'),
     (dict(transfers=dict(demo='other')), "transfers: there is no 'other'"),

@@ -27,6 +27,37 @@ QUICK = Settings(
     seeds=2, learning_rates=(.01, .3), epochs=4, batch_size=32, subsets=2)
 
 
+@pytest.mark.parametrize('name, value, said', [
+    ('seeds', 0, 'seeds: 0 must be a whole number, 1 or more'),
+    ('epochs', 0, 'epochs: 0 must be a whole number, 1 or more'),
+    ('epochs', 1.5, 'epochs: 1.5 must be a whole number'),
+    ('subsets', 0, 'subsets: 0 must be a whole number, 1 or more'),
+    ('batch_size', 1, 'batch_size: 1 must be a whole number, 2 or more'),
+    ('views', -1, 'views: -1 must be a whole number, 0 or more'),
+    ('views', True, 'views: True must be a whole number'),
+    ('temperature', 0., 'temperature: 0.0 must be above 0 and finite, or N'),
+    ('semi_learning_rate', np.nan, 'semi_learning_rate: nan must be above 0'),
+    ('learning_rates', (.1, np.inf), 'learning_rates: inf must be above 0'),
+    ('learning_rates', (), r'learning_rates=\(\) must be a list with one'),
+    ('learning_rates', .1, 'learning_rates=0.1 must be a list'),
+    ('penalties', [], r'penalties=\[\] must be a list'),
+    ('penalties', ['1e-3'], "penalties: '1e-3' must be above 0"),
+    ('ks', (1, 0), 'ks: 0 must be a whole number, 1 or more'),
+    ('ratios', (.1, 5), 'ratios: 5 must be above 0 and at most 1'),
+    ('ratios', (0., ), 'ratios: 0.0 must be above 0'),
+    ('shots', (10, 0), 'shots: 0 must be a whole number, 1 or more'),
+])
+def test_settings_that_cannot_be(name, value, said):
+    with pytest.raises(ValueError, match=said):
+        Settings(**{name: value})
+
+
+def test_settings_at_their_limits():
+    Settings(seeds=1, epochs=1, subsets=1, batch_size=2, views=0,
+             temperature=None, learning_rates=[1], penalties=(1e-9, ),
+             ks=[1], ratios=(1, 1e-3), shots=[1])
+
+
 def make_set(n, seed, classes=4, width=8):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, n)
