@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from skel_ssl.datasets.checks import clip_name, label_fault
 from skel_ssl.datasets.seeded_sampler import SeededIndex, sample_seed
-from skel_ssl.datasets.subjects import subject_of
+from skel_ssl.datasets.subjects import recording_of, subject_of
 from skel_ssl.models.ops.persons import present_persons
 from skel_ssl.models.ops.pooling import pool_tokens
 
@@ -27,12 +27,14 @@ class FeatureSet:
         labels (np.ndarray): ``(n,)`` int64.
         names (np.ndarray): ``(n,)`` str.
         subjects (np.ndarray): ``(n,)`` str; empty where unknown.
+        recordings (np.ndarray): Likewise.
         num_persons (np.ndarray): ``(n,)`` int64, persons present.
     """
     features: np.ndarray
     labels: np.ndarray
     names: np.ndarray
     subjects: np.ndarray
+    recordings: np.ndarray
     num_persons: np.ndarray
 
     def __len__(self) -> int:
@@ -52,7 +54,8 @@ def raw_coordinates(clips: Tensor) -> Tensor:
 
 
 def describe_clips(dataset: BaseDataset) -> Dict[str, np.ndarray]:
-    """Labels, names and subjects of a data set's clips, in its order.
+    """Labels, names, subjects and recordings of a data set's clips, in its
+    order.
 
     Raises:
         ValueError: If a clip has no label, or none that is a class.
@@ -68,7 +71,8 @@ def describe_clips(dataset: BaseDataset) -> Dict[str, np.ndarray]:
     return dict(
         labels=np.array([int(x['label']) for x in infos]),
         names=np.array([clip_name(x) for x in infos]),
-        subjects=np.array([subject_of(x) or '' for x in infos]))
+        subjects=np.array([subject_of(x) or '' for x in infos]),
+        recordings=np.array([recording_of(x) or '' for x in infos]))
 
 
 @torch.no_grad()

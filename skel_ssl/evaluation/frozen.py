@@ -30,7 +30,7 @@ from .linear_probe import (
 )
 from .logistic_probe import PENALTIES, fit_probes
 from .neighbours import evaluate_neighbours
-from .probe_choice import choose_setting, subjects_known, validation_folds
+from .probe_choice import choose_groups, choose_setting, validation_folds
 
 # What puts a linear layer on all labels, by the setting that is chosen.
 PROBES = dict(linear='learning_rate', logistic='penalty')
@@ -180,7 +180,8 @@ class FrozenEvaluator:
 
     The test set is read once for each figure and never to choose anything:
     the learning rate comes from a cross-validation over the subjects of the
-    training set, and the weights from the last epoch.
+    training set (see :func:`choose_groups`), and the weights from the last
+    epoch.
 
     Args:
         settings (Settings): What to do.
@@ -251,7 +252,8 @@ class FrozenEvaluator:
         for probe in self._probes(protocols).values():
             steps += probe.steps([0.]) * (num_seeds if probe.seeded else 1)
             if len(probe.grid) > 1:
-                folds = validation_folds(train.labels, train.subjects)
+                _, groups = choose_groups(train.subjects, train.recordings)
+                folds = validation_folds(train.labels, groups)
                 steps += probe.steps(probe.grid) * len(folds)
         few = self._few_labels(protocols)
         return steps + settings.epochs * len(few) * settings.subsets
@@ -295,15 +297,16 @@ class FrozenEvaluator:
         chosen = probe.grid[0]
         note: Dict[str, Any] = {}
         if len(probe.grid) > 1:
-            subjects = data.train.subjects
-            folds = validation_folds(data.train.labels, subjects)
+            by, groups = choose_groups(data.train.subjects,
+                                       data.train.recordings)
+            folds = validation_folds(data.train.labels, groups)
             chosen, tried = choose_setting(
                 lambda x, y, grid: probe.fit(x, y, data.num_classes, grid),
                 data.features, data.labels, folds, probe.grid)
             note = dict(
                 validation_accuracy={str(k): v for k, v in tried.items()},
                 folds=len(folds),
-                held_out_by='subject' if subjects_known(subjects) else 'clip',
+                held_out_by=by,
                 on_the_edge=chosen in (min(tried), max(tried)))
         for score in scores:
             score.notes[name] = {PROBES[name]: chosen, **note}

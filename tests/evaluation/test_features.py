@@ -35,7 +35,7 @@ CLIPS = [
     clip_of('S001C001P003R001A001', 2, 0),
     clip_of('S001C001P004R001A002', 1, 1),
     clip_of('a01_s07_e00_v01', 'copy', 2),
-    clip_of('mine', 1, 0)
+    dict(clip_of('mine', 1, 0), recording=7)
 ]
 PIPELINE = [
     dict(type='FormatGCNInput', num_person=2),
@@ -73,6 +73,7 @@ def test_what_is_known_of_the_clips(dataset):
     assert found.names.tolist() == [x['frame_dir'] for x in CLIPS]
     assert found.labels.tolist() == [0, 1, 2, 0]
     assert found.subjects.tolist() == ['P003', 'P004', 's07', '']
+    assert found.recordings.tolist() == ['', '', '', '7']
     assert found.num_persons.tolist() == [2, 1, 1, 1]
     assert found.features.dtype == np.float32
     assert len(found) == 4
@@ -180,6 +181,7 @@ def test_bad_features(dataset):
     (dict(frame_dir='a12_s10_e04_v03'), 's10'),
     (dict(frame_dir='a1_s8_t4'), 's8'),
     (dict(frame_dir='a1_s8_t4', subject=3), '3'),
+    (dict(frame_dir='a1_s8_t4', subject=None), None),
     (dict(frame_dir='video_0042'), None),
     (dict(frame_dir='is8bad'), None),
 ])

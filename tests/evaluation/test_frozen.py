@@ -68,6 +68,7 @@ def make_set(n, seed, classes=4, width=8):
         labels=labels,
         names=np.array([f'{seed}_{i}' for i in range(n)]),
         subjects=np.array([f's{i % 6}' for i in range(n)]),
+        recordings=np.full(n, ''),
         num_persons=np.ones(n, int))
 
 
@@ -116,6 +117,24 @@ def test_linear(sets):
     ]
     assert scores.values['linear'] == expected
     assert scores.values['linear_top5'] == [1., 1.]
+
+
+def test_recordings_are_held_out_where_no_subject_is_known(sets):
+    train = replace(
+        sets[0],
+        subjects=np.full(240, ''),
+        recordings=np.array([f'{i // 3:04}' for i in range(240)]))
+    note = run((train, sets[1]), ['linear']).notes['linear']
+    assert (note['held_out_by'], note['folds']) == ('recording', 5)
+    folds = validation_folds(train.labels, train.recordings)
+    x, y = tensors(train)
+    _, tried = choose_setting(
+        lambda x, y, rates: train_probes(
+            x, y, 4, rates, epochs=4, batch_size=32), x, y, folds, [.01, .3])
+    assert note['validation_accuracy'] == {
+        str(k): v
+        for k, v in tried.items()
+    }
 
 
 def test_logistic(sets):
@@ -393,7 +412,11 @@ def test_a_collapsed_encoder(sets, collapse, reason):
     assert reason in text
 
 
-def test_unknown_subjects_are_said(sets):
-    note = dict(linear=dict(learning_rate=.1, held_out_by='clip'))
-    (text, ) = warnings_of([make_run('raw', {}, notes=note)], *sets)
-    assert 'held-out clips, not subjects' in text
+@pytest.mark.parametrize('by', ['clip', 'recording'])
+def test_unknown_subjects_are_said(sets, by):
+    note = dict(linear=dict(learning_rate=.1, held_out_by=by, folds=5))
+    run = make_run('pretrained', {}, notes=note, checkpoint='a.pth')
+    (text, ) = warnings_of([run], *sets)
+    assert f'held-out {by}s, not subjects' in text
+    assert f'cross-validation over training {by}s' in '\n'.join(
+        footnotes(evaluation([run])))

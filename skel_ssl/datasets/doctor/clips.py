@@ -88,8 +88,7 @@ def read_clip(index: int, annotation: Mapping[str, Any], body: Body) -> Clip:
         clip.label = as_whole_number(annotation['label'])
         if clip.label is None or clip.label < 0:
             clip.label, clip.label_text = None, _short(annotation['label'])
-    if annotation.get('subject', name) is not None:
-        clip.subject = subject_of(annotation)
+    clip.subject = subject_of(annotation)
     clip.camera = _place(annotation, ('camera', 'view'), _CAMERA, name)
     clip.setup = _place(annotation, ('setup', ), _SETUP, name)
     if clip.usable:
