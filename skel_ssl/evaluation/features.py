@@ -60,19 +60,26 @@ def describe_clips(dataset: BaseDataset) -> Dict[str, np.ndarray]:
     Raises:
         ValueError: If a clip has no label, or none that is a class.
     """
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    faulty = [x for x in infos if label_fault(x)]
-    if faulty:
+    about: Dict[str, list] = dict(
+        labels=[], names=[], subjects=[], recordings=[])
+    faults = []
+    read = getattr(dataset, 'get_annotation', dataset.get_data_info)
+    for i in range(len(dataset)):
+        info = read(i)  # with all keypoints of the clip: none is kept
+        fault = label_fault(info)
+        if fault is not None:
+            faults.append(f'{clip_name(info)!r}, which {fault}')
+            continue
+        about['labels'].append(int(info['label']))
+        about['names'].append(clip_name(info))
+        about['subjects'].append(subject_of(info) or '')
+        about['recordings'].append(recording_of(info) or '')
+    if faults:
         raise ValueError(
-            f'{len(faulty)} of {len(infos)} clips of {dataset.ann_file} have '
-            f'no class, such as {clip_name(faulty[0])!r}, which '
-            f'{label_fault(faulty[0])}: a frozen encoder can only be '
-            'evaluated on labelled clips')
-    return dict(
-        labels=np.array([int(x['label']) for x in infos]),
-        names=np.array([clip_name(x) for x in infos]),
-        subjects=np.array([subject_of(x) or '' for x in infos]),
-        recordings=np.array([recording_of(x) or '' for x in infos]))
+            f'{len(faults)} of {len(dataset)} clips of {dataset.ann_file} '
+            f'have no class, such as {faults[0]}: a frozen encoder can only '
+            'be evaluated on labelled clips')
+    return {name: np.array(values) for name, values in about.items()}
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Features of a data set: order, pooling of persons, read-outs, faults."""
 import pickle
+import weakref
 import zlib
 
 import numpy as np
@@ -8,11 +9,16 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
-from skel_ssl.datasets import SkeletonDataset
+from skel_ssl.datasets import RaggedStore, SkeletonDataset
 from skel_ssl.datasets.subjects import subject_of
-from skel_ssl.evaluation.features import extract_features, raw_coordinates
+from skel_ssl.evaluation.features import (
+    describe_clips,
+    extract_features,
+    raw_coordinates,
+)
 from skel_ssl.models.backbones import SkeletonTransformer
 from skel_ssl.registry import MODELS
+from tests.datasets.store_clips import both, make_clips
 
 T, V = 6, 25
 
@@ -77,6 +83,34 @@ def test_what_is_known_of_the_clips(dataset):
     assert found.num_persons.tolist() == [2, 1, 1, 1]
     assert found.features.dtype == np.float32
     assert len(found) == 4
+
+
+def test_no_keypoints_are_kept_to_describe_clips():
+    arrays, alive = [], []
+
+    class Clips:
+        """A data set that is not one of ours."""
+
+        def __len__(self):
+            return len(CLIPS)
+
+        def get_data_info(self, i):
+            info = dict(CLIPS[i], keypoint=CLIPS[i]['keypoint'].copy())
+            arrays.append(weakref.ref(info['keypoint']))
+            alive.append(sum(array() is not None for array in arrays))
+            return info
+
+    assert len(describe_clips(Clips())['labels']) == len(CLIPS)
+    assert len(alive) == len(CLIPS) and max(alive) <= 2
+
+
+def test_no_keypoints_are_read_from_a_store(tmp_path, monkeypatch):
+    pkl, store = (describe_clips(SkeletonDataset(path, []))
+                  for path in both(tmp_path, make_clips()))
+    monkeypatch.setattr(RaggedStore, 'read', None)
+    again = describe_clips(SkeletonDataset(str(tmp_path / 'clips.store'), []))
+    for name, values in pkl.items():
+        assert values.tolist() == store[name].tolist() == again[name].tolist()
 
 
 def test_valid_leaves_absent_persons_out_and_all_does_not(dataset):
