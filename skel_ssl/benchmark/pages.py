@@ -53,7 +53,8 @@ def footnotes(suite: Suite) -> List[str]:
                   'each' if probe.views else 'the training clips')
         lines.append(
             f'Frozen encoder: probes on {copies}, their setting chosen by '
-            'cross-validation over subjects. Linear: batch norm and '
+            'cross-validation over subjects, or over recordings or clips '
+            'where no subject is known. Linear: batch norm and '
             f'{probe.epochs} epochs of SGD. Logistic: the same layer at the '
             'optimum of a penalised loss. The best '
             'read-out is the one with the highest cross-validated accuracy, '

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Mapping, Sequence, Set
@@ -95,7 +95,9 @@ class Children:
     def _signal(self, number: int) -> None:
         with self._lock:
             for pid in self._running:
-                os.killpg(pid, number)
+                # It may have ended, and not been taken off the list yet.
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, number)
 
 
 @contextmanager

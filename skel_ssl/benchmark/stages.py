@@ -19,6 +19,7 @@ from typing import (
 from mmengine.config import Config
 
 from skel_ssl.evaluation.feature_cache import hash_object
+from skel_ssl.evaluation.feature_source import check_test_size
 from skel_ssl.evaluation.frozen import PROTOCOL_VERSION
 
 from .cells import BENCHMARK_VERSION, Cell
@@ -162,8 +163,12 @@ class Planner:
                              else split)
             clips = {test: self.files.clips(used, splits)
                      for test, splits in tests.items()}
+            for test, found in clips.items():
+                check_test_size(test, list(tests[test]), found.num_clips)
             hashes = dict(data_sha256=self.files.sha256(train),
                           config_sha256=hash_config(cfg))
+            if self.files.path(used) != self.files.path(train):
+                hashes.update(test_data_sha256=self.files.sha256(used))
         except (ValueError, OSError) as error:
             self._note(where, error)
             return None

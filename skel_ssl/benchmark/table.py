@@ -200,6 +200,6 @@ def every_figure(data: DataSet, test: str, rows: Sequence[Row]) -> Table:
             ])
     return Table(f'Every figure: {data.title}, {test}',
                  ['', 'read-out', 'metric', 'mean', 'seeds', 'held out'],
-                 lines, ['"held out": accuracy on held-out subjects of the '
-                         'training clips, by which the setting of the probe '
-                         'and the read-out were chosen.'], folded=True)
+                 lines, ['"held out": accuracy on held-out training clips, '
+                         'by which the setting of the probe and the read-out '
+                         'were chosen.'], folded=True)

@@ -1,5 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """What can be wrong with a clip, found before it costs a night."""
+import operator
+import reprlib
 from typing import Any, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
@@ -19,6 +21,35 @@ def clip_name(annotation: Mapping[str, Any]) -> str:
     return '<no name>'
 
 
+def as_whole_number(value: Any) -> Optional[int]:
+    """A whole number of any kind as an int; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def label_fault(annotation: Mapping[str, Any]) -> Optional[str]:
+    """Say why a clip has no class.
+
+    Args:
+        annotation (Mapping): See :func:`clip_fault`.
+
+    Returns:
+        str, optional: The fault, None if its label is a class.
+    """
+    label = annotation.get('label')
+    if label is None:
+        return "has no 'label'"
+    number = as_whole_number(label)
+    if number is None or number < 0:
+        return (f"has 'label' {reprlib.repr(label)}, not a whole number of 0 "
+                'or more')
+    return None
+
+
 def clip_fault(annotation: Mapping[str, Any],
                num_joints: Optional[int] = None,
                max_persons: Optional[int] = None,
@@ -31,7 +62,8 @@ def clip_fault(annotation: Mapping[str, Any],
             ``keypoint_score`` of shape ``(M, T, V)`` if it has scores.
         num_joints (int, optional): V as it must be. None: not checked.
         max_persons (int, optional): The largest allowed M. None: any.
-        require_label (bool): Whether a clip without ``label`` is at fault.
+        require_label (bool): Whether a clip without a class is at fault,
+            see :func:`label_fault`.
 
     Returns:
         str, optional: The first fault, None for a sound clip.
@@ -56,9 +88,9 @@ def clip_fault(annotation: Mapping[str, Any],
     if annotation.get('total_frames') != frames:
         said = annotation.get('total_frames', 'missing')
         return f"'total_frames' is {said}, 'keypoint' has {frames} frames"
-    if require_label and 'label' not in annotation:
-        return "has no 'label'"
-    fault = _first_bad(keypoint, np.isfinite(keypoint), 'not finite')
+    fault = label_fault(annotation) if require_label else None
+    if fault is None:
+        fault = _first_bad(keypoint, np.isfinite(keypoint), 'not finite')
     if fault is None and not keypoint.any():
         fault = 'holds nobody: every coordinate is zero'
     if fault is None and 'keypoint_score' in annotation:

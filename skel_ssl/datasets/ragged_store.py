@@ -33,7 +33,7 @@ from typing import (
 
 import numpy as np
 
-from .checks import Fault, clip_fault, clip_name
+from .checks import Fault, clip_fault, clip_name, label_fault
 from .pickle_io import load_annotations
 from .ragged_checks import entry_fault, record_fault
 
@@ -217,7 +217,9 @@ class RaggedStore:
             entry = x[IN_STORE]
             fault = entry.get('fault') or _fault_of_size(
                 (len(entry['persons']), 1, *self.record['body']),
-                'label' in x, num_joints, max_persons, require_label)
+                num_joints, max_persons)
+            if fault is None and require_label:
+                fault = label_fault(x)
             if fault is not None:
                 faults.append((clip_name(x), fault))
         return faults
@@ -353,11 +355,10 @@ def _parse_record(text: bytes, path: str) -> Dict[str, Any]:
 
 
 @cache
-def _fault_of_size(shape: Tuple[int, ...], labelled: bool,
-                   *rules: Any) -> Optional[str]:
+def _fault_of_size(shape: Tuple[int, ...], *rules: Any) -> Optional[str]:
     """What a clip of this size is at fault for, whatever its values."""
     clip = dict(frame_dir='', keypoint=np.ones(shape), total_frames=shape[1])
-    return clip_fault(dict(clip, label=0) if labelled else clip, *rules)
+    return clip_fault(clip, *rules)
 
 
 def _unmap_pages(mapped: mmap.mmap, row_bytes: int, start: int,

@@ -72,7 +72,8 @@ class SkeletonDataset(PoseDataset):
         invalid (str): What to do about clips that cannot be used, and about
             names in a split without a clip: ``'error'``, or ``'drop'`` to
             leave them out with a warning.
-        require_label (bool): Whether a clip without a label cannot be used.
+        require_label (bool): Whether a clip without a class, a whole number
+            of 0 or more as its label, cannot be used.
         few_labels (dict, optional): Keep only a class-balanced share of the
             clips, for semi-supervised learning: ``dict(ratio=0.01,
             subset=0)``, see :func:`choose_few_labels`. The SHA-256 of the
@@ -276,9 +277,13 @@ class SkeletonDataset(PoseDataset):
             "mend the file, or leave these clips out with invalid='drop'"
         ]))
 
+    def get_annotation(self, idx: int) -> Dict[str, Any]:
+        """What is known of a clip, from a store without its keypoints."""
+        return super().get_data_info(idx)
+
     def get_data_info(self, idx: int) -> Dict[str, Any]:
         """The annotation of a clip, from a store with its keypoints."""
-        info = super().get_data_info(idx)
+        info = self.get_annotation(idx)
         if self._store is not None:
             info.update(self._store.read(info.pop(IN_STORE)))
             if self._store.done_offline:
@@ -322,7 +327,7 @@ class SkeletonDataset(PoseDataset):
         try:
             yield
         except Exception as error:
-            name = clip_name(super().get_data_info(idx))
+            name = clip_name(self.get_annotation(idx))
             said = str(error)
             if not isinstance(error, ValueError):
                 said = f'{type(error).__name__}: {said}'

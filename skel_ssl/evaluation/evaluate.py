@@ -227,9 +227,11 @@ def warnings_of(runs: Sequence[Run], train: FeatureSet,
             'test clips count as wrong in every protocol')
     probes = [r.scores.notes[name] for r in runs for name in PROBES
               if name in r.scores.notes]
-    if any(p.get('held_out_by') == 'clip' for p in probes):
+    others = {p.get('held_out_by') for p in probes} & {'recording', 'clip'}
+    if others:
         warnings.append(
             'the subjects of the training clips are unknown (no "subject" in '
             'the annotations, no known kind of name), or there is but one: '
-            'settings of probes were chosen on held-out clips, not subjects')
+            f'settings of probes were chosen on held-out {others.pop()}s, not '
+            'subjects')
     return warnings

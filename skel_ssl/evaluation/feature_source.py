@@ -2,7 +2,7 @@
 """Features of a config's data sets, from a cache where they are there."""
 import copy
 import os.path as osp
-from typing import Dict, Iterable, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence
 
 import mmaction
 from mmengine.config import Config
@@ -68,6 +68,16 @@ def check_test_names(names: Iterable[str]) -> None:
     if taken:
         raise ValueError(f'a test set cannot be called {taken[0]!r}: that is '
                          'what the training clips are called')
+
+
+def check_test_size(name: str, split: Any, num_clips: int) -> None:
+    """Raise a ValueError if a test set has fewer than two clips: figures of
+    collapse are of pairs."""
+    if num_clips < 2:
+        raise ValueError(
+            f'the test set {name!r} (split={split!r}) has {num_clips} '
+            'clip(s), and an evaluation needs two or more: give it another '
+            'split')
 
 
 def hash_data(dataset: dict) -> str:
@@ -174,7 +184,8 @@ class FeatureSource:
                 training clips, drawn anew for each number.
 
         Raises:
-            ValueError: See :func:`extract_features`.
+            ValueError: See :func:`extract_features`; or if features have to
+                be extracted and a test set has fewer than two clips.
         """
         keys = {r: self.key(encoder, part, r, view) for r in readouts}
         found: Dict[str, FeatureSet] = {}
@@ -192,6 +203,10 @@ class FeatureSource:
 
     def _extract(self, encoder: Encoder, part: str, readouts: Sequence[str],
                  progress: Progress, view: int) -> Dict[str, FeatureSet]:
+        for name, about in self.data.items():
+            if name != 'train':
+                size = len(self.dataset(name))
+                check_test_size(name, about['split'], size)
         dataset = self.dataset('views' if view else part)
         if self._preprocessor is None:
             self._preprocessor = MODELS.build(self._preprocessor_cfg).to(

@@ -9,9 +9,9 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from skel_ssl.datasets.checks import clip_name
+from skel_ssl.datasets.checks import clip_name, label_fault
 from skel_ssl.datasets.seeded_sampler import SeededIndex, sample_seed
-from skel_ssl.datasets.subjects import subject_of
+from skel_ssl.datasets.subjects import recording_of, subject_of
 from skel_ssl.models.ops.persons import present_persons
 from skel_ssl.models.ops.pooling import pool_tokens
 
@@ -27,12 +27,14 @@ class FeatureSet:
         labels (np.ndarray): ``(n,)`` int64.
         names (np.ndarray): ``(n,)`` str.
         subjects (np.ndarray): ``(n,)`` str; empty where unknown.
+        recordings (np.ndarray): Likewise.
         num_persons (np.ndarray): ``(n,)`` int64, persons present.
     """
     features: np.ndarray
     labels: np.ndarray
     names: np.ndarray
     subjects: np.ndarray
+    recordings: np.ndarray
     num_persons: np.ndarray
 
     def __len__(self) -> int:
@@ -52,22 +54,32 @@ def raw_coordinates(clips: Tensor) -> Tensor:
 
 
 def describe_clips(dataset: BaseDataset) -> Dict[str, np.ndarray]:
-    """Labels, names and subjects of a data set's clips, in its order.
+    """Labels, names, subjects and recordings of a data set's clips, in its
+    order.
 
     Raises:
-        ValueError: If a clip has no label.
+        ValueError: If a clip has no label, or none that is a class.
     """
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    missing = [clip_name(x) for x in infos if x.get('label', -1) in (None, -1)]
-    if missing:
+    about: Dict[str, list] = dict(
+        labels=[], names=[], subjects=[], recordings=[])
+    faults = []
+    read = getattr(dataset, 'get_annotation', dataset.get_data_info)
+    for i in range(len(dataset)):
+        info = read(i)  # with all keypoints of the clip: none is kept
+        fault = label_fault(info)
+        if fault is not None:
+            faults.append(f'{clip_name(info)!r}, which {fault}')
+            continue
+        about['labels'].append(int(info['label']))
+        about['names'].append(clip_name(info))
+        about['subjects'].append(subject_of(info) or '')
+        about['recordings'].append(recording_of(info) or '')
+    if faults:
         raise ValueError(
-            f'{len(missing)} of {len(infos)} clips of {dataset.ann_file} have '
-            f"no 'label', such as {missing[0]!r}: a frozen encoder can only "
+            f'{len(faults)} of {len(dataset)} clips of {dataset.ann_file} '
+            f'have no class, such as {faults[0]}: a frozen encoder can only '
             'be evaluated on labelled clips')
-    return dict(
-        labels=np.array([int(x['label']) for x in infos]),
-        names=np.array([clip_name(x) for x in infos]),
-        subjects=np.array([subject_of(x) or '' for x in infos]))
+    return {name: np.array(values) for name, values in about.items()}
 
 
 @torch.no_grad()

@@ -1,7 +1,9 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The protocols of a frozen encoder, on features that are already there."""
+import math
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Real
 from typing import (
     Any,
     Callable,
@@ -26,15 +28,46 @@ from .linear_probe import (
     probe_accuracy,
     train_probes,
 )
-from .logistic_probe import PENALTIES, check_penalties, fit_probes
+from .logistic_probe import PENALTIES, fit_probes
 from .neighbours import evaluate_neighbours
-from .probe_choice import choose_setting, subjects_known, validation_folds
+from .probe_choice import choose_groups, choose_setting, validation_folds
 
 # What puts a linear layer on all labels, by the setting that is chosen.
 PROBES = dict(linear='learning_rate', logistic='penalty')
 PROTOCOLS = (*PROBES, 'knn', 'retrieval', 'semi', 'few')
 # Changes when a change of the code changes figures.
 PROTOCOL_VERSION = 'frozen/1'
+
+Rule = Tuple[str, Callable[[Any], bool]]
+
+
+def _whole(least: int) -> Rule:
+    return (f'a whole number, {least} or more',
+            lambda x: type(x) is int and x >= least)
+
+
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, Real) and 0 < float(value) < math.inf
+
+
+# What settings must be, in words, and whether a value is that.
+_RATE: Rule = 'above 0 and finite', _is_rate
+_RULES: Dict[str, Rule] = dict(
+    seeds=_whole(1),
+    epochs=_whole(1),
+    batch_size=_whole(2),
+    temperature=('above 0 and finite, or None',
+                 lambda x: x is None or _is_rate(x)),
+    subsets=_whole(1),
+    semi_learning_rate=_RATE,
+    views=_whole(0))
+# The same for each value of a list.
+_LIST_RULES: Dict[str, Rule] = dict(
+    learning_rates=_RATE,
+    penalties=_RATE,
+    ks=_whole(1),
+    ratios=('above 0 and at most 1', lambda x: _is_rate(x) and x <= 1),
+    shots=_whole(1))
 
 
 @dataclass
@@ -59,6 +92,9 @@ class Settings:
         shots (Sequence[int]): Numbers of labelled clips of each class.
         views (int): Augmented copies of each training clip that the probes
             are trained on, beside the clip itself.
+
+    Raises:
+        ValueError: If one has a value that it cannot have.
     """
     seeds: int = 3
     learning_rates: Sequence[float] = LEARNING_RATES
@@ -75,7 +111,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         # Before features are extracted, or a suite has trained for hours.
-        check_penalties(self.penalties)
+        for name, (what, is_right) in {**_RULES, **_LIST_RULES}.items():
+            value = getattr(self, name)
+            values = value if name in _LIST_RULES else [value]
+            if not isinstance(values, Sequence) or not values:
+                raise ValueError(f'{name}={values!r} must be a list with one '
+                                 'or more numbers')
+            wrong = [x for x in values if not is_right(x)]
+            if wrong:
+                raise ValueError(f'{name}: {wrong[0]!r} must be {what}')
 
 
 @dataclass
@@ -136,7 +180,8 @@ class FrozenEvaluator:
 
     The test set is read once for each figure and never to choose anything:
     the learning rate comes from a cross-validation over the subjects of the
-    training set, and the weights from the last epoch.
+    training set (see :func:`choose_groups`), and the weights from the last
+    epoch.
 
     Args:
         settings (Settings): What to do.
@@ -207,7 +252,8 @@ class FrozenEvaluator:
         for probe in self._probes(protocols).values():
             steps += probe.steps([0.]) * (num_seeds if probe.seeded else 1)
             if len(probe.grid) > 1:
-                folds = validation_folds(train.labels, train.subjects)
+                _, groups = choose_groups(train.subjects, train.recordings)
+                folds = validation_folds(train.labels, groups)
                 steps += probe.steps(probe.grid) * len(folds)
         few = self._few_labels(protocols)
         return steps + settings.epochs * len(few) * settings.subsets
@@ -251,15 +297,16 @@ class FrozenEvaluator:
         chosen = probe.grid[0]
         note: Dict[str, Any] = {}
         if len(probe.grid) > 1:
-            subjects = data.train.subjects
-            folds = validation_folds(data.train.labels, subjects)
+            by, groups = choose_groups(data.train.subjects,
+                                       data.train.recordings)
+            folds = validation_folds(data.train.labels, groups)
             chosen, tried = choose_setting(
                 lambda x, y, grid: probe.fit(x, y, data.num_classes, grid),
                 data.features, data.labels, folds, probe.grid)
             note = dict(
                 validation_accuracy={str(k): v for k, v in tried.items()},
                 folds=len(folds),
-                held_out_by='subject' if subjects_known(subjects) else 'clip',
+                held_out_by=by,
                 on_the_edge=chosen in (min(tried), max(tried)))
         for score in scores:
             score.notes[name] = {PROBES[name]: chosen, **note}

@@ -25,49 +25,73 @@ class Fold(NamedTuple):
     held_out: np.ndarray
 
 
-def subjects_known(subjects: np.ndarray) -> bool:
-    """Whether clips can be held out by subject: all known, two or more."""
-    known = np.unique(subjects)
+def groups_known(groups: np.ndarray) -> bool:
+    """Whether clips can be held out by group: all known, two or more."""
+    known = np.unique(groups)
     return len(known) > 1 and '' not in known
 
 
-def validation_folds(labels: np.ndarray,
-                     subjects: np.ndarray,
-                     num_folds: int = 5) -> List[Fold]:
-    """Cut the training set into folds, by subject if those are known.
+def choose_groups(subjects: np.ndarray,
+                  recordings: np.ndarray) -> Tuple[str, np.ndarray]:
+    """By what to hold out clips: by subject, else by recording, so that the
+    views of a performance stay together.
 
-    Every clip is held out once, and nobody is on both sides of a fold. If
-    subjects are unknown, or there is but one, clips are held out instead:
-    that is easier than a test on other subjects, so say so.
+    Args:
+        subjects (np.ndarray): ``(n,)`` str; empty where unknown.
+        recordings (np.ndarray): Likewise.
+
+    Returns:
+        tuple[str, np.ndarray]: ``'subject'``, ``'recording'``, or ``'clip'``
+        if neither can be; and the groups, ``(n,)`` str.
+    """
+    for name, groups in (('subject', subjects), ('recording', recordings)):
+        if groups_known(groups):
+            return name, groups
+    return 'clip', np.full(len(subjects), '')
+
+
+def validation_folds(labels: np.ndarray,
+                     groups: np.ndarray,
+                     num_folds: int = 5) -> List[Fold]:
+    """Cut the training set into folds, by group if those are known.
+
+    Every clip is held out once, and no group is on both sides of a fold. If
+    groups are unknown, or there is but one, clips are held out instead: that
+    is easier than a test on other subjects, so say so.
 
     Args:
         labels (np.ndarray): ``(n,)``.
-        subjects (np.ndarray): ``(n,)`` str; empty where unknown.
-        num_folds (int): Number of folds, fewer if there are fewer subjects.
+        groups (np.ndarray): ``(n,)`` str, see :func:`choose_groups`; empty
+            where unknown.
+        num_folds (int): Number of folds, fewer if there are fewer groups, or
+            fewer clips in the largest class.
 
     Returns:
         list[Fold]: The same for the same clips.
 
     Raises:
-        ValueError: If subjects are unknown and every class has one clip.
+        ValueError: If every class has one clip.
     """
+    known = groups_known(groups)
+    largest = int(np.unique(labels, return_counts=True)[1].max())
+    num_folds = min(num_folds, largest)
+    if known:
+        num_folds = min(num_folds, len(np.unique(groups)))
+    if num_folds < 2:
+        raise ValueError(
+            f'no clip of the {len(labels)} can be held out to choose a '
+            'learning rate or a penalty, since every class has but one: give '
+            'one rate, and one penalty')
     with warnings.catch_warnings():
         # A class with fewer clips than folds is missing in some: no matter.
         warnings.filterwarnings('ignore', message='The least populated class')
-        if subjects_known(subjects):
-            num_folds = min(num_folds, len(np.unique(subjects)))
+        if known:
             splitter = StratifiedGroupKFold(num_folds)
-            folds = splitter.split(labels, labels, subjects)
+            folds = splitter.split(labels, labels, groups)
         else:
-            largest = int(np.unique(labels, return_counts=True)[1].max())
-            if largest < 2:
-                raise ValueError(
-                    f'no clip of the {len(labels)} can be held out to choose '
-                    'a learning rate or a penalty, since every class has but '
-                    'one: give one rate, and one penalty')
-            splitter = StratifiedKFold(min(num_folds, largest))
+            splitter = StratifiedKFold(num_folds)
             folds = splitter.split(labels, labels)
-        # A fold can stay empty if one subject has most of the clips.
+        # A fold can stay empty if one group has most of the clips.
         return [Fold(*fold) for fold in folds if len(fold[1])]
 
 

@@ -199,9 +199,8 @@ def _chosen_by(note: Dict[str, Any]) -> str:
     """How a setting was chosen, for a footnote."""
     if 'held_out_by' not in note:
         return ', given'
-    who = 'training ' + dict(clip='clips', subject='subjects')[
-        note['held_out_by']]
-    return f', chosen by {note["folds"]}-fold cross-validation over {who}'
+    return (f', chosen by {note["folds"]}-fold cross-validation over training '
+            f'{note["held_out_by"]}s')
 
 
 def as_record(evaluation: Evaluation) -> Dict[str, Any]:

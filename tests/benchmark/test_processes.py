@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Children are measured, ended with all that they started, and locked in."""
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ import time
 
 import pytest
 
+from skel_ssl.benchmark import processes
 from skel_ssl.benchmark.processes import Children, InUse, Stopped, lock
 
 SPIN = 'import time; t = time.process_time()\nwhile '
@@ -65,6 +67,22 @@ def test_all_are_ended_together(tmp_path):
     assert children.stopped
     with pytest.raises(Stopped):
         run(children, tmp_path / 'log', 'pass')
+
+
+def test_a_child_that_has_just_ended_spares_no_other(monkeypatch):
+    children, told = Children(), []
+
+    def killpg(pid, number):
+        told.append((number, pid))
+        raise ProcessLookupError
+
+    monkeypatch.setattr(processes, 'PATIENCE', 0)
+    monkeypatch.setattr(os, 'killpg', killpg)
+    children._running = {11, 12, 13}
+    children.stop()
+    assert set(told) == {(number, pid)
+                         for number in (signal.SIGTERM, signal.SIGKILL)
+                         for pid in (11, 12, 13)}
 
 
 def test_a_lock_keeps_others_out(tmp_path):

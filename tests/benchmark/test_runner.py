@@ -167,6 +167,25 @@ def test_other_data_are_a_change(bench, tmp_path):
     assert bench.run() == ALL
 
 
+def test_test_clips_of_another_file(bench, tmp_path):
+    """It is a part of the key; a file that is the same for both is not."""
+    bench.run()
+    for stage in bench.stages:
+        assert 'test_data_sha256' not in stage.depends
+    (tmp_path / 'test').mkdir()
+    write_data(tmp_path / 'test')
+    path = str(tmp_path / 'test' / 'demo_3d.pkl')
+    changes = methods(options=dict(
+        pretrain={'train_cfg.max_epochs': 3},
+        frozen={'val_dataloader.dataset.ann_file': path},
+        finetune={'test_dataloader.dataset.ann_file': path}))
+    again = ['frozen', 'train', 'test']
+    assert bench.run(changes=changes) == again
+    assert bench.run(changes=changes) == []
+    write_data(tmp_path / 'test', shift=1.)
+    assert bench.run(changes=changes) == again
+
+
 def test_the_place_of_the_data_is_none(bench, tmp_path, monkeypatch):
     bench.run()
     (tmp_path / 'moved').mkdir()

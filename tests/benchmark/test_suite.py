@@ -1,5 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """What a suite may say, and what is found out before anything runs."""
+import pickle
+
 import pytest
 from mmengine.config import Config
 
@@ -55,6 +57,7 @@ def method(**keys):
     (dict(readouts=['max']), "readouts: there is no 'max'"),
     (dict(persons='both'), "persons: there is no 'both'"),
     (dict(probe=dict(shot=3)), "probe: keys: .*did you mean 'shots'"),
+    (dict(probe=dict(shots=[0])), 'shots: 0 must be a whole number'),
     (dict(train_options='--amp'), "train_options='--amp' must be a list"),
     (dict(transfers=dict(demo='demo')), 'carried over to itself'),
     (dict(transfers=dict(demo='other')), "transfers: there is no 'other'"),
@@ -112,6 +115,18 @@ def test_all_that_is_missing_is_said_at_once():
     ), lines):
         assert text in line
     assert len(lines) == 4
+
+
+def test_a_test_set_of_one_clip(tmp_path):
+    path = tmp_path / 'demo_3d.pkl'
+    data = pickle.loads(path.read_bytes())
+    data['split']['one'] = data['split']['xsub_val'][:1]
+    path.write_bytes(pickle.dumps(data))
+    with pytest.raises(ValueError) as caught:
+        plan(suite_of(datasets=dict(demo=dict(tests=dict(a='one')))))
+    assert str(caught.value).splitlines()[1:] == [
+        "  datasets.demo: the test set 'a' (split=['one']) has 1 clip(s), and "
+        'an evaluation needs two or more: give it another split']
 
 
 @pytest.mark.parametrize('options, words', [

@@ -199,6 +199,8 @@ def test_each_probe_chooses_its_readout():
 def test_notes_say_what_probes_train_on(views, said):
     notes = footnotes(suite_of(probe=dict(ks=[1], views=views)))
     assert any(said in line for line in notes)
+    assert any('over recordings or clips where no subject is known' in line
+               for line in notes)
 
 
 def test_markdown(suite, tables):

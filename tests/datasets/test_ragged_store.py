@@ -138,12 +138,13 @@ def test_few_labels_are_the_same(tmp_path):
 
 
 def broken_clips():
-    clips = make_clips(8)
+    clips = make_clips(9)
     clips[1]['keypoint'][0, 3, 4, 0] = np.nan
     clips[2]['keypoint'] = clips[2]['keypoint'][[0, 1, 0]]
     clips[3]['total_frames'] = 4
     del clips[4]['label']
     clips[5] = make_clip('clip f', joints=20)
+    clips[6]['label'] = 1.5
     return clips
 
 

@@ -77,6 +77,11 @@ FAULTS = [
     (dict(total_frames=4), "'total_frames' is 4, 'keypoint' has 5 frames"),
     (dict(total_frames=None), "'total_frames' is missing"),
     (dict(label=None), "no 'label'"),
+    (dict(label=1.5), "has 'label' 1.5, not a whole number of 0 or more"),
+    (dict(label=-1), "has 'label' -1, not"),
+    (dict(label=True), "has 'label' True, not"),
+    (dict(label='walk'), "has 'label' 'walk', not"),
+    (dict(label=np.eye(60)[3]), r"has 'label' array\(\[0.*, not a whole"),
     (dict(keypoint=broken(np.nan)),
      r'1 value\(s\).* is nan at person 0, frame 2, joint 7'),
     (dict(keypoint=broken(-np.inf, person=1)),
@@ -116,9 +121,15 @@ def test_the_first_of_many_values_is_said():
     dict(keypoint_score=scores(0)),
     dict(keypoint_score=scores(1).astype(np.float16)),
     dict(keypoint=np.ones((1, 5, 25, 3), np.int16)),
+    dict(label='walk'),
 ])
 def test_what_is_not_asked_is_no_fault(changes):
     assert clip_fault(make_clip(**changes)) is None
+
+
+def test_whole_numbers_of_any_kind_are_labels():
+    clips = [make_clip(label=x) for x in (3, np.int64(3), np.uint8(0))]
+    assert find_faults(clips, require_label=True) == []
 
 
 # -------------------------------------------------------------------- loading

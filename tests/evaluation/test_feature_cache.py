@@ -29,6 +29,7 @@ def features():
         labels=np.arange(4),
         names=np.array(['w', 'x', 'y', 'clip-ü']),
         subjects=np.array(['P001', '', 'P002', '']),
+        recordings=np.array(['', '0002', '', '']),
         num_persons=np.array([1, 2, 1, 0]))
 
 

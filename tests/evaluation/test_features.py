@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Features of a data set: order, pooling of persons, read-outs, faults."""
 import pickle
+import weakref
 import zlib
 
 import numpy as np
@@ -8,11 +9,16 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
-from skel_ssl.datasets import SkeletonDataset
+from skel_ssl.datasets import RaggedStore, SkeletonDataset
 from skel_ssl.datasets.subjects import subject_of
-from skel_ssl.evaluation.features import extract_features, raw_coordinates
+from skel_ssl.evaluation.features import (
+    describe_clips,
+    extract_features,
+    raw_coordinates,
+)
 from skel_ssl.models.backbones import SkeletonTransformer
 from skel_ssl.registry import MODELS
+from tests.datasets.store_clips import both, make_clips
 
 T, V = 6, 25
 
@@ -35,7 +41,7 @@ CLIPS = [
     clip_of('S001C001P003R001A001', 2, 0),
     clip_of('S001C001P004R001A002', 1, 1),
     clip_of('a01_s07_e00_v01', 'copy', 2),
-    clip_of('mine', 1, 0)
+    dict(clip_of('mine', 1, 0), recording=7)
 ]
 PIPELINE = [
     dict(type='FormatGCNInput', num_person=2),
@@ -73,9 +79,38 @@ def test_what_is_known_of_the_clips(dataset):
     assert found.names.tolist() == [x['frame_dir'] for x in CLIPS]
     assert found.labels.tolist() == [0, 1, 2, 0]
     assert found.subjects.tolist() == ['P003', 'P004', 's07', '']
+    assert found.recordings.tolist() == ['', '', '', '7']
     assert found.num_persons.tolist() == [2, 1, 1, 1]
     assert found.features.dtype == np.float32
     assert len(found) == 4
+
+
+def test_no_keypoints_are_kept_to_describe_clips():
+    arrays, alive = [], []
+
+    class Clips:
+        """A data set that is not one of ours."""
+
+        def __len__(self):
+            return len(CLIPS)
+
+        def get_data_info(self, i):
+            info = dict(CLIPS[i], keypoint=CLIPS[i]['keypoint'].copy())
+            arrays.append(weakref.ref(info['keypoint']))
+            alive.append(sum(array() is not None for array in arrays))
+            return info
+
+    assert len(describe_clips(Clips())['labels']) == len(CLIPS)
+    assert len(alive) == len(CLIPS) and max(alive) <= 2
+
+
+def test_no_keypoints_are_read_from_a_store(tmp_path, monkeypatch):
+    pkl, store = (describe_clips(SkeletonDataset(path, []))
+                  for path in both(tmp_path, make_clips()))
+    monkeypatch.setattr(RaggedStore, 'read', None)
+    again = describe_clips(SkeletonDataset(str(tmp_path / 'clips.store'), []))
+    for name, values in pkl.items():
+        assert values.tolist() == store[name].tolist() == again[name].tolist()
 
 
 def test_valid_leaves_absent_persons_out_and_all_does_not(dataset):
@@ -151,13 +186,17 @@ def test_a_running_training_does_not_notice(dataset):
     assert np.random.get_state()[1].tolist() == before[1]
 
 
-def test_unlabelled_clips(tmp_path):
+@pytest.mark.parametrize('label, said', [
+    (None, "no 'label'"), (-1, '-1, not a whole'), (1.5, '1.5, not a whole'),
+    ('wave', "'wave', not a whole")
+])
+def test_unlabelled_clips(tmp_path, label, said):
     clips = [dict(x) for x in CLIPS]
-    del clips[1]['label']
+    clips[1]['label'] = label
     path = tmp_path / 'clips.pkl'
     path.write_bytes(pickle.dumps(dict(split={}, annotations=clips)))
     dataset = SkeletonDataset(str(path), PIPELINE, test_mode=True)
-    with pytest.raises(ValueError, match="1 of 4 clips .* no 'label'.*P004"):
+    with pytest.raises(ValueError, match=f'1 of 4 clips .*P004.*{said}'):
         extract(dataset)
 
 
@@ -176,6 +215,7 @@ def test_bad_features(dataset):
     (dict(frame_dir='a12_s10_e04_v03'), 's10'),
     (dict(frame_dir='a1_s8_t4'), 's8'),
     (dict(frame_dir='a1_s8_t4', subject=3), '3'),
+    (dict(frame_dir='a1_s8_t4', subject=None), None),
     (dict(frame_dir='video_0042'), None),
     (dict(frame_dir='is8bad'), None),
 ])

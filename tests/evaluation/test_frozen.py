@@ -27,6 +27,37 @@ QUICK = Settings(
     seeds=2, learning_rates=(.01, .3), epochs=4, batch_size=32, subsets=2)
 
 
+@pytest.mark.parametrize('name, value, said', [
+    ('seeds', 0, 'seeds: 0 must be a whole number, 1 or more'),
+    ('epochs', 0, 'epochs: 0 must be a whole number, 1 or more'),
+    ('epochs', 1.5, 'epochs: 1.5 must be a whole number'),
+    ('subsets', 0, 'subsets: 0 must be a whole number, 1 or more'),
+    ('batch_size', 1, 'batch_size: 1 must be a whole number, 2 or more'),
+    ('views', -1, 'views: -1 must be a whole number, 0 or more'),
+    ('views', True, 'views: True must be a whole number'),
+    ('temperature', 0., 'temperature: 0.0 must be above 0 and finite, or N'),
+    ('semi_learning_rate', np.nan, 'semi_learning_rate: nan must be above 0'),
+    ('learning_rates', (.1, np.inf), 'learning_rates: inf must be above 0'),
+    ('learning_rates', (), r'learning_rates=\(\) must be a list with one'),
+    ('learning_rates', .1, 'learning_rates=0.1 must be a list'),
+    ('penalties', [], r'penalties=\[\] must be a list'),
+    ('penalties', ['1e-3'], "penalties: '1e-3' must be above 0"),
+    ('ks', (1, 0), 'ks: 0 must be a whole number, 1 or more'),
+    ('ratios', (.1, 5), 'ratios: 5 must be above 0 and at most 1'),
+    ('ratios', (0., ), 'ratios: 0.0 must be above 0'),
+    ('shots', (10, 0), 'shots: 0 must be a whole number, 1 or more'),
+])
+def test_settings_that_cannot_be(name, value, said):
+    with pytest.raises(ValueError, match=said):
+        Settings(**{name: value})
+
+
+def test_settings_at_their_limits():
+    Settings(seeds=1, epochs=1, subsets=1, batch_size=2, views=0,
+             temperature=None, learning_rates=[1], penalties=(1e-9, ),
+             ks=[1], ratios=(1, 1e-3), shots=[1])
+
+
 def make_set(n, seed, classes=4, width=8):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, n)
@@ -37,6 +68,7 @@ def make_set(n, seed, classes=4, width=8):
         labels=labels,
         names=np.array([f'{seed}_{i}' for i in range(n)]),
         subjects=np.array([f's{i % 6}' for i in range(n)]),
+        recordings=np.full(n, ''),
         num_persons=np.ones(n, int))
 
 
@@ -85,6 +117,24 @@ def test_linear(sets):
     ]
     assert scores.values['linear'] == expected
     assert scores.values['linear_top5'] == [1., 1.]
+
+
+def test_recordings_are_held_out_where_no_subject_is_known(sets):
+    train = replace(
+        sets[0],
+        subjects=np.full(240, ''),
+        recordings=np.array([f'{i // 3:04}' for i in range(240)]))
+    note = run((train, sets[1]), ['linear']).notes['linear']
+    assert (note['held_out_by'], note['folds']) == ('recording', 5)
+    folds = validation_folds(train.labels, train.recordings)
+    x, y = tensors(train)
+    _, tried = choose_setting(
+        lambda x, y, rates: train_probes(
+            x, y, 4, rates, epochs=4, batch_size=32), x, y, folds, [.01, .3])
+    assert note['validation_accuracy'] == {
+        str(k): v
+        for k, v in tried.items()
+    }
 
 
 def test_logistic(sets):
@@ -362,7 +412,11 @@ def test_a_collapsed_encoder(sets, collapse, reason):
     assert reason in text
 
 
-def test_unknown_subjects_are_said(sets):
-    note = dict(linear=dict(learning_rate=.1, held_out_by='clip'))
-    (text, ) = warnings_of([make_run('raw', {}, notes=note)], *sets)
-    assert 'held-out clips, not subjects' in text
+@pytest.mark.parametrize('by', ['clip', 'recording'])
+def test_unknown_subjects_are_said(sets, by):
+    note = dict(linear=dict(learning_rate=.1, held_out_by=by, folds=5))
+    run = make_run('pretrained', {}, notes=note, checkpoint='a.pth')
+    (text, ) = warnings_of([run], *sets)
+    assert f'held-out {by}s, not subjects' in text
+    assert f'cross-validation over training {by}s' in '\n'.join(
+        footnotes(evaluation([run])))

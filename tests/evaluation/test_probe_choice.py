@@ -6,8 +6,9 @@ import torch
 
 from skel_ssl.evaluation.linear_probe import train_probes
 from skel_ssl.evaluation.probe_choice import (
+    choose_groups,
     choose_setting,
-    subjects_known,
+    groups_known,
     validation_folds,
 )
 from tests.evaluation.clouds import clouds
@@ -18,7 +19,7 @@ def test_nobody_is_on_both_sides():
     labels, people = rng.integers(0, 4, 200), rng.integers(0, 10, 200)
     subjects = np.array([f'P{p:03}' for p in people])
     folds = validation_folds(labels, subjects)
-    assert subjects_known(subjects) and len(folds) == 5
+    assert groups_known(subjects) and len(folds) == 5
     for fit, held_out in folds:
         assert not set(subjects[fit]) & set(subjects[held_out])
         assert sorted([*fit, *held_out]) == list(range(200))
@@ -37,6 +38,15 @@ def test_fewer_subjects_than_folds():
                                                           {'P003'}]
 
 
+def test_fewer_clips_of_a_class_than_folds():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    subjects = np.array([f'P{i:03}' for i in range(6)])
+    folds = validation_folds(labels, subjects)
+    assert len(folds) == 3
+    every = np.concatenate([fold.held_out for fold in folds])
+    assert sorted(every) == list(range(6))
+
+
 @pytest.mark.parametrize('subjects', [
     np.full(100, 'P001'),
     np.full(100, ''),
@@ -44,14 +54,30 @@ def test_fewer_subjects_than_folds():
 ])
 def test_unknown_subjects(subjects):
     labels = np.arange(100) % 4
-    assert not subjects_known(subjects)
+    assert not groups_known(subjects)
     for fold in validation_folds(labels, subjects):
         assert np.bincount(labels[fold.held_out]).tolist() == [5] * 4
 
 
-def test_nothing_to_hold_out():
+def test_views_of_a_recording_stay_together():
+    """Where no subject is known, as in PKU-MMD."""
+    recordings = np.array([f'{i // 3:04}' for i in range(60)])
+    nobody = np.full(60, '')
+    by, groups = choose_groups(nobody, recordings)
+    assert by == 'recording'
+    for fit, held_out in validation_folds(np.arange(60) % 4, groups):
+        assert not set(recordings[fit]) & set(recordings[held_out])
+    subjects = np.array([f's{i % 6}' for i in range(60)])
+    by, groups = choose_groups(subjects, recordings)
+    assert by == 'subject' and groups is subjects
+    by, groups = choose_groups(np.full(60, 's1'), nobody)
+    assert by == 'clip' and not groups_known(groups)
+
+
+@pytest.mark.parametrize('subjects', [[''] * 4, ['a', 'b', 'c', 'd']])
+def test_nothing_to_hold_out(subjects):
     with pytest.raises(ValueError, match='every class has but one'):
-        validation_folds(np.arange(4), np.full(4, ''))
+        validation_folds(np.arange(4), np.array(subjects))
 
 
 def test_the_setting_is_that_of_the_held_out_clips():

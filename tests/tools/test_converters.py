@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from skel_ssl.datasets import load_annotations
+from skel_ssl.datasets.subjects import recording_of
 from skel_ssl.utils import cli
 from tests.conftest import shared_file
 from tests.datasets.recording_files import write_csv
@@ -161,8 +162,11 @@ def test_pkummd(tool, pkummd):
                                       expected[:, first:last])
         assert clip['label'] == label
         assert clip['total_frames'] == last - first
-        assert (clip['video'], clip['view']) == ('0010-R', 'R')
+        assert (clip['video'], clip['recording'], clip['view']) == (
+            '0010-R', '0010', 'R')
     assert clips['0002-L_001']['keypoint'].shape == (1, 30, 25, 3)
+    assert {recording_of(clip) for name, clip in clips.items()
+            if name.startswith('0002-')} == {'0002'}
     names = list(clips)
     assert data['split'] == dict(
         xsub_train=names[:6], xsub_val=names[6:], xview_train=names[3:],

@@ -322,6 +322,17 @@ def test_no_labels(run_tool, pretrained, skel_data, tmp_path):
     assert '16 of 16 clips' in error and "no 'label'" in error
 
 
+def test_a_test_set_of_one_clip(cfg, pretrained, tmp_path, monkeypatch):
+    data = pickle.loads(Path(cfg.ann_file).read_bytes())
+    data['split']['one'] = data['split']['xsub_val'][:1]
+    path = tmp_path / 'demo_3d.pkl'
+    path.write_bytes(pickle.dumps(data))
+    cfg.val_dataloader.dataset.update(ann_file=str(path), split='one')
+    monkeypatch.setattr(feature_source, 'extract_features', None)
+    with pytest.raises(ValueError, match=r"'test' \(split='one'\) has 1 clip"):
+        evaluate_frozen(cfg, [pretrained], settings=SETTINGS)
+
+
 def test_too_many_neighbours(run_tool, pretrained, tmp_path):
     error = refuse(run_tool, tmp_path, pretrained, '--protocols', 'knn',
                    '--ks', 17, '--cfg-options', *OPTIONS)

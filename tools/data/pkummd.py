@@ -85,6 +85,7 @@ class VideoReader:
     def __call__(self, path: Path) -> Iterator[Dict[str, Any]]:
         """The clips of a video, named after it and the line of the label."""
         check_name(path.stem)
+        recording, _, view = path.stem.rpartition('-')
         self.videos.append(path.stem)
         labels = self.labels / path.name
         if not labels.is_file():
@@ -108,7 +109,8 @@ class VideoReader:
                 total_frames=keypoint.shape[1],
                 keypoint=keypoint,
                 video=path.stem,
-                view=path.stem[-1])
+                recording=recording,
+                view=view)
 
 
 def main() -> None:

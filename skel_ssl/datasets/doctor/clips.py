@@ -1,13 +1,12 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """One clip of the file: what it says of itself and what is in it."""
-import operator
 import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..checks import clip_fault, clip_name, shows_nobody
+from ..checks import as_whole_number, clip_fault, clip_name, shows_nobody
 from ..subjects import subject_of
 from .body import Body
 from .measure import Measures, measure
@@ -69,14 +68,6 @@ class Clip:
         return all(code in MENDABLE for code, _ in self.faults)
 
 
-def as_whole_number(value: Any) -> Optional[int]:
-    """A whole number of any kind as an int; None for anything else."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
-
 def read_clip(index: int, annotation: Mapping[str, Any], body: Body) -> Clip:
     """Look at one clip.
 
@@ -97,8 +88,7 @@ def read_clip(index: int, annotation: Mapping[str, Any], body: Body) -> Clip:
         clip.label = as_whole_number(annotation['label'])
         if clip.label is None or clip.label < 0:
             clip.label, clip.label_text = None, _short(annotation['label'])
-    if annotation.get('subject', name) is not None:
-        clip.subject = subject_of(annotation)
+    clip.subject = subject_of(annotation)
     clip.camera = _place(annotation, ('camera', 'view'), _CAMERA, name)
     clip.setup = _place(annotation, ('setup', ), _SETUP, name)
     if clip.usable:

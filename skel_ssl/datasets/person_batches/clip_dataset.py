@@ -2,11 +2,14 @@
 """Labelled clips in whole batches, for training with labels."""
 from typing import Any, Dict
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from skel_ssl.registry import DATASETS
 
+from ..checks import label_fault
+from ..skeleton_dataset import SkeletonDataset
 from .dataset import Batch, BatchDataset
 
 
@@ -21,7 +24,8 @@ class ClipDataset(BatchDataset):
     zeros. For the arguments see :class:`BatchDataset`.
 
     Raises:
-        ValueError: Also, if a clip has no label or the pipeline has a mask.
+        ValueError: Also, if a clip has no class, see :func:`label_fault`, or
+            the pipeline has a mask.
     """
     samples = 'clips'
 
@@ -32,20 +36,22 @@ class ClipDataset(BatchDataset):
                 'ClipDataset has no use for a mask: leave it out of the '
                 'pipeline, or take a PersonDataset')
 
+    def _read(self, clips: SkeletonDataset, idx: int) -> Dict[str, Any]:
+        clip = super()._read(clips, idx)
+        with clips.naming_the_clip(idx):
+            fault = label_fault(clip)
+            if fault is not None:
+                raise ValueError(f'it {fault}')
+        return clip
+
     def _prepare(self) -> None:
         persons = self.persons
-        without = (persons.labels < 0).nonzero()[0]
-        if len(without):
-            raise ValueError(
-                f'clip {str(persons.names[without[0]])!r} has no label, as '
-                f'{len(without)} of {len(persons.names)} clips: give them '
-                'labels, or leave them out of the split')
         most = int(persons.slot.max()) + 1
         size = len(persons.names), self.pipeline.num_persons or most
         # Which person is in which place of which clip, -1: nobody.
         self._places = torch.full(size, -1)
         self._places[persons.clip, persons.slot] = torch.arange(len(persons))
-        self._labels = torch.from_numpy(persons.labels)
+        self._labels = torch.from_numpy(persons.labels.astype(np.int64))
 
     def __len__(self) -> int:
         self.full_init()

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from skel_ssl.evaluation.features import describe_clips, extract_features
 from skel_ssl.evaluation.neighbours import evaluate_neighbours
 from skel_ssl.evaluation.probe_choice import (
-    subjects_known,
+    choose_groups,
     validation_folds,
 )
 from skel_ssl.registry import DATASETS, HOOKS
@@ -74,9 +74,10 @@ class OnlineKNNHook(Hook):
             dataset.get_subset_(places.round().astype(int).tolist())
         self.dataset = dataset
         about = describe_clips(dataset)
+        self.by, groups = choose_groups(about['subjects'],
+                                        about['recordings'])
         # One fold of five: a fifth of the subjects is the query.
-        self.split = validation_folds(about['labels'], about['subjects'])[0]
-        self.by = 'subject' if subjects_known(about['subjects']) else 'clip'
+        self.split = validation_folds(about['labels'], groups)[0]
         if max(self.ks) > len(self.split.fit):
             raise ValueError(f'k={max(self.ks)} is larger than the gallery '
                              f'of {len(self.split.fit)} clips')

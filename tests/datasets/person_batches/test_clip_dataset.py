@@ -72,6 +72,19 @@ def test_who_is_where(ann_file):
             persons=[0] if i % 4 in (1, 2) else [0, 1])
 
 
+def test_labels_of_any_kind_become_int64(tmp_path):
+    """As the losses of torch want them."""
+    clips = [walk(np.random.default_rng(0), 1, 20)] * 2
+    path = tmp_path / 'a.pkl'
+    data = pickle.loads(Path(write(path, clips)).read_bytes())
+    for clip in data['annotations']:
+        clip['label'] = np.uint8(clip['label'])
+    path.write_bytes(pickle.dumps(data))
+    labels = ClipDataset(clips_of(str(path), PLAIN)).__getitems__(
+        seeded(0, 1))['labels']
+    assert labels.dtype == torch.int64 and labels.tolist() == [0, 1]
+
+
 def test_a_person_keeps_its_place(tmp_path):
     """The first one is absent; the only one has no place in the pipeline,
     and nobody is left; a copy of the first is nobody."""
@@ -174,7 +187,12 @@ def test_faults(ann_file, tmp_path):
     for i in (1, 2):
         del data['annotations'][i]['label']
     (tmp_path / 'b.pkl').write_bytes(pickle.dumps(data))
-    with pytest.raises(ValueError, match="clip 'c1' has no label, as 2 of 3"):
+    with pytest.raises(ValueError, match="clip 'c1' .*: it has no 'label'"):
+        ClipDataset(clips_of(str(tmp_path / 'b.pkl'), PLAIN))
+    for i, label in ((1, 1), (2, 1.5)):
+        data['annotations'][i]['label'] = label
+    (tmp_path / 'b.pkl').write_bytes(pickle.dumps(data))
+    with pytest.raises(ValueError, match="clip 'c2' .*: it has 'label' 1.5,"):
         ClipDataset(clips_of(str(tmp_path / 'b.pkl'), PLAIN))
     with pytest.raises(ValueError, match='12 clips .* do not fill a batch'):
         ClipDataset(clips_of(ann_file, PLAIN), batch_size=13)
