@@ -20,6 +20,7 @@ from skel_ssl.apis.config_parts import read_config
 from skel_ssl.apis.feature_extractor import TOKENS, WEIGHTS
 from skel_ssl.models.ops.pooling import READOUTS
 from skel_ssl.utils.cli import check_option_names, run
+from skel_ssl.utils.streams import STREAMS, set_stream
 
 
 def parse_args() -> argparse.Namespace:
@@ -72,6 +73,11 @@ def parse_args() -> argparse.Namespace:
         'nothing turns one layout into another; needed only if the config '
         'does not name it')
     parser.add_argument(
+        '--stream',
+        choices=STREAMS,
+        help='the stream that the model was trained on, if it was chosen by '
+        '--stream')
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -92,6 +98,8 @@ def extract(args: argparse.Namespace, console: Console) -> ClipFeatures:
     if args.cfg_options:
         check_option_names(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
+    if args.stream is not None:
+        set_stream(cfg, args.stream)
     extractor = FeatureExtractor(cfg, args.checkpoint, args.weights,
                                  args.device, args.layout)
     console.print(

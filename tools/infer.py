@@ -6,6 +6,7 @@
       --out-dir predictions --save-vis
 """
 import argparse
+from typing import Optional
 
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
@@ -15,6 +16,7 @@ from skel_ssl.apis import SkeletonInferencer
 from skel_ssl.apis.config_parts import read_config
 from skel_ssl.apis.prediction_results import make_table
 from skel_ssl.utils.cli import check_option_names, run
+from skel_ssl.utils.streams import STREAMS, set_stream
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,6 +76,11 @@ def parse_args() -> argparse.Namespace:
         '--classes', help='text file with the names of the classes, one a '
         'line (default: from the checkpoint, the config or its data)')
     parser.add_argument(
+        '--stream',
+        choices=STREAMS,
+        help='the stream that the model was trained on, if it was chosen by '
+        '--stream')
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -84,7 +91,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def load_config(path: str, options: dict) -> Config:
+def load_config(path: str, options: dict, stream: Optional[str]) -> Config:
     """The config with its overrides, whose names must exist."""
     # Building a model prints every parameter at the level of information.
     MMLogger.get_instance('infer', log_level='WARNING')
@@ -92,13 +99,15 @@ def load_config(path: str, options: dict) -> Config:
     if options:
         check_option_names(cfg, options)
         cfg.merge_from_dict(options)
+    if stream is not None:
+        set_stream(cfg, stream)
     return cfg
 
 
 def main() -> None:
     args, console = parse_args(), Console()
     inferencer = SkeletonInferencer(
-        load_config(args.config, args.cfg_options),
+        load_config(args.config, args.cfg_options, args.stream),
         args.checkpoint,
         args.device,
         layout=args.layout,

@@ -15,6 +15,7 @@ from skel_ssl.utils.cli import (
     merge_common_arguments,
     run,
 )
+from skel_ssl.utils.streams import check_streams
 
 SHOW_INTERVAL = 20
 
@@ -99,7 +100,8 @@ def main() -> None:
     model = model.module if is_model_wrapper(model) else model
     if args.checkpoint:
         # MMEngine would test what does not fit, too, with a line on the log.
-        load_whole(model, args.checkpoint)
+        meta = load_whole(model, args.checkpoint)
+        check_streams(cfg, meta, args.checkpoint)
     else:
         model.init_weights()
     runner.test()

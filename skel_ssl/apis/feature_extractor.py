@@ -32,6 +32,7 @@ from skel_ssl.models.ops.persons import present_persons
 from skel_ssl.models.ops.pooling import READOUTS, pool_tokens
 from skel_ssl.registry import DATASETS, MODELS
 from skel_ssl.utils.files import replacing
+from skel_ssl.utils.streams import check_streams
 
 from .clip_pipeline import batch_by_shape, run_pipeline
 from .config_parts import (
@@ -43,6 +44,7 @@ from .config_parts import (
 )
 from .inputs import ClipReader, OnTotal, SkippedInputs
 from .pretrained import PREFIXES, load_pretrained
+from .weights import read_weights
 
 TOKENS = 'tokens'
 WEIGHTS = dict(teacher=PREFIXES[0], student=PREFIXES[1])
@@ -109,6 +111,8 @@ class FeatureExtractor:
             checkpoint,
             None if weights is None else WEIGHTS[weights],
             whole=True)
+        check_streams(self.cfg, read_weights(checkpoint)[1],
+                      os.fspath(checkpoint))
         if hasattr(backbone, 'skip_empty_persons'):
             backbone.skip_empty_persons = True
         self.backbone = backbone.to(self.device).eval()

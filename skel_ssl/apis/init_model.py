@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from skel_ssl.registry import MODELS
+from skel_ssl.utils.streams import check_streams
 
 from .class_names import Classes, find_class_names, read_class_names
 from .config_parts import ConfigLike, read_config
@@ -62,8 +63,9 @@ def init_model(config: ConfigLike,
         FileNotFoundError: If a file is not there.
         TypeError: See :func:`read_config`.
         ValueError: If both ``checkpoint`` and ``pretrained`` are given, a
-            weight is missing, left over or of another shape, or the names do
-            not fit the number of classes.
+            weight is missing, left over or of another shape, the names do
+            not fit the number of classes, or the config makes another stream
+            than the checkpoint was trained on.
     """
     if checkpoint is not None and pretrained is not None:
         raise ValueError(
@@ -82,6 +84,7 @@ def init_model(config: ConfigLike,
     meta: Dict[str, Any] = {}
     if checkpoint is not None:
         meta = load_whole(model, checkpoint)
+        check_streams(cfg, meta, os.fspath(checkpoint))
     else:
         _init_weights(model)
         if pretrained is not None:

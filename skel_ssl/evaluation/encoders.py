@@ -10,7 +10,9 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from skel_ssl.apis.pretrained import load_pretrained
+from skel_ssl.apis.weights import read_weights
 from skel_ssl.registry import MODELS
+from skel_ssl.utils.streams import check_streams
 
 from .feature_cache import hash_object, hash_weights
 from .features import raw_coordinates
@@ -143,10 +145,12 @@ def pretrained_encoder(cfg: Config,
         prefix (str, optional): See :func:`load_pretrained`.
 
     Raises:
-        ValueError: See :func:`build_backbone` and :func:`load_pretrained`.
+        ValueError: See :func:`build_backbone`, :func:`load_pretrained` and
+            :func:`check_streams`.
     """
     backbone = build_backbone(cfg, persons)
     found = load_pretrained(backbone, checkpoint, prefix)
+    check_streams(cfg, read_weights(checkpoint)[1], str(checkpoint))
     key = _key(cfg, backbone)
     about = dict(checkpoint=str(checkpoint), prefix=found, **key)
     return Encoder('pretrained', backbone, key, about)

@@ -20,11 +20,12 @@ from mmengine.runner import Runner
 from rich.console import Console
 
 from skel_ssl.apis.pretrained import pretrained_init_cfg
+from skel_ssl.apis.weights import read_weights
 from skel_ssl.compat import init_dist_without_accelerator
 from skel_ssl.datasets.transforms.streams import STREAMS
 
 from .faults import explain, log_must_be_writable
-from .streams import set_stream
+from .streams import set_stream, stream_fault
 
 DEBUG_HINT = '(SKEL_SSL_DEBUG=1 shows where)'
 # Keys that a config need not have, but that mean something to the runner or
@@ -96,6 +97,10 @@ def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
     if args.pretrained is not None:
         cfg.model.backbone.init_cfg = pretrained_init_cfg(
             cfg.model.backbone, args.pretrained, args.pretrained_prefix)
+        fault = stream_fault(cfg, read_weights(args.pretrained)[1])
+        if fault is not None:  # which may be what is studied
+            print_log(f'{args.pretrained} {fault}', logger='current',
+                      level=logging.WARNING)
     if init_dist_without_accelerator(args.launcher):
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel',

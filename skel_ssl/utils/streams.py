@@ -1,12 +1,17 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Choose the stream (joints, bones, motion) of a config's data."""
-from typing import Iterator, List, Sequence
+import re
+from typing import Any, Iterator, List, Mapping, Optional, Sequence
 
 from mmengine.config import Config
 
 from skel_ssl.datasets.transforms.streams import STREAMS
 
 _MAKERS = ('GenSkeFeat', 'PoseGenSkeFeat')
+_PARTS = ('train', 'val', 'test')
+# In the text of a config, which is not executed for it.
+_FEATS = re.compile(r"""['"]?feats['"]?\s*[=:]\s*\[([^\]]*)\]""")
+_NAME = re.compile(r'\w+')
 
 
 def set_stream(cfg: Config, stream: str) -> None:
@@ -31,7 +36,7 @@ def set_stream(cfg: Config, stream: str) -> None:
         raise ValueError(f'there is no stream {stream!r}, it is one of '
                          f'{", ".join(map(repr, STREAMS))}')
     found: List[dict] = []
-    for part in ('train', 'val', 'test'):
+    for part in _PARTS:
         name = f'{part}_dataloader'
         if cfg.get(name) is None:
             continue
@@ -61,6 +66,39 @@ def streams_of(pipeline: Sequence[dict]) -> List[List[str]]:
         pipeline (Sequence[dict]): Configs of transforms.
     """
     return [list(t.get('feats', ('j', ))) for t in _makers(pipeline)]
+
+
+def stream_fault(cfg: Config, meta: Mapping[str, Any]) -> Optional[str]:
+    """Say how data differ from those that a model was trained on.
+
+    Args:
+        cfg (Config): Makes the data.
+        meta (Mapping): ``meta`` of the model's checkpoint; MMEngine's has
+            the config that it was trained with, as text.
+
+    Returns:
+        str, optional: None if a stream is in both, or if there is no text,
+        or none of the two chooses a stream.
+    """
+    written = _FEATS.findall(str(meta.get('cfg', '')))
+    trained = {name for feats in written for name in _NAME.findall(feats)}
+    parts = [cfg.get(f'{part}_dataloader') for part in _PARTS]
+    given = {name for part in parts if part
+             for pipeline in _pipelines(part['dataset'])
+             for feats in streams_of(pipeline) for name in feats}
+    if not trained or not given or trained & given:
+        return None
+    wanted = ' '.join(sorted(trained))
+    return (f'was trained on the stream {wanted}, and the config makes '
+            f'{" ".join(sorted(given))}: give --stream {wanted}, or the '
+            'config in the work dir of that training')
+
+
+def check_streams(cfg: Config, meta: Mapping[str, Any], path: str) -> None:
+    """Raise a ValueError if there is a :func:`stream_fault`."""
+    fault = stream_fault(cfg, meta)
+    if fault is not None:
+        raise ValueError(f'{path} {fault}')
 
 
 def _makers(pipeline: Sequence[dict]) -> List[dict]:

@@ -4,11 +4,15 @@ import argparse
 import copy
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
+from skel_ssl.apis import FeatureExtractor, init_model
 from skel_ssl.datasets import PoseGenSkeFeat
+from skel_ssl.registry import MODELS
 from skel_ssl.utils import cli
-from skel_ssl.utils.streams import set_stream
+from skel_ssl.utils.streams import set_stream, stream_fault
 from tests.tools.conftest import PRETRAIN, ROOT
 
 CONFIGS = sorted(
@@ -138,6 +142,58 @@ def test_pipelines_by_name():
 def test_nothing_to_set(cfg, stream, said):
     with pytest.raises(ValueError, match=said):
         set_stream(cfg, stream)
+
+
+class TestAnotherStreamThanInTraining:
+    """A model's figures on other data mean nothing."""
+
+    def trained_on(self, *feats):
+        cfg = config(train=dict(
+            type='A', pipeline=[dict(type='GenSkeFeat', feats=list(feats))]))
+        return dict(cfg=cfg.pretty_text)
+
+    @pytest.mark.parametrize('trained, given, wanted', [
+        ('b', 'j', 'stream b, and the config makes j: give --stream b'),
+        ('j', 'bm', 'stream j, and the config makes bm'),
+        ('b', 'b', None),
+    ])
+    def test_what_is_said(self, trained, given, wanted):
+        cfg = config(val=dict(type='A', pipeline=make('PoseGenSkeFeat')))
+        set_stream(cfg, given)
+        found = stream_fault(cfg, self.trained_on(trained))
+        assert found is None if wanted is None else wanted in found
+
+    def test_what_shares_a_stream_or_has_none_is_not_judged(self):
+        cfg = config(val=dict(type='A', pipeline=make('GenSkeFeat')))
+        bare = config(val=dict(type='A', pipeline=make('FormatGCNInput')))
+        assert stream_fault(cfg, self.trained_on('b', 'j')) is None
+        assert stream_fault(bare, self.trained_on('b')) is None
+        for meta in ({}, dict(cfg='model = 1'), dict(cfg=None)):
+            assert stream_fault(cfg, meta) is None
+
+    def test_the_text_of_a_config_on_one_line_and_on_many(self):
+        cfg = config(val=dict(type='A', pipeline=make('GenSkeFeat')))
+        for text in ("feats=['b']", "feats=[\n    'b',\n]", '"feats": ["b"]',
+                     'feats = ["b", "bm"]'):
+            assert 'stream b' in stream_fault(cfg, dict(cfg=text))
+
+    def test_a_checkpoint_is_refused(self, tmp_path):
+        path = tmp_path / 'x.pth'
+        cfg = Config.fromfile(ROOT / PRETRAIN)
+        cfg.merge_from_dict({'model.backbone.embed_dims': 16,
+                             'model.neck.in_dims': 16,
+                             'model.head.out_dims': 16})
+        init_default_scope('mmaction')
+        model = MODELS.build(cfg.model)
+        set_stream(cfg, 'b')
+        torch.save(dict(state_dict=model.state_dict(),
+                        meta=dict(cfg=cfg.pretty_text)), path)
+        init_model(cfg, path, 'cpu')
+        FeatureExtractor(cfg, path, device='cpu')
+        set_stream(cfg, 'j')
+        for use in (init_model, FeatureExtractor):
+            with pytest.raises(ValueError, match='x.pth was trained on.*b'):
+                use(cfg, path, device='cpu')
 
 
 def parse(*argv):
