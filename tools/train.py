@@ -6,8 +6,11 @@ from typing import Optional
 
 from mmengine.config import Config
 from mmengine.device import is_cuda_available, is_npu_available
+from mmengine.model import is_model_wrapper
+from torch import nn
 
 import skel_ssl  # noqa: F401  registers everything
+from skel_ssl.apis.init_model import load_whole
 from skel_ssl.utils.cli import (
     add_common_arguments,
     build_runner,
@@ -106,6 +109,19 @@ def check_work_dir(work_dir: str, pretrained: Optional[str]) -> None:
             'give another --work-dir')
 
 
+def check_resumed(model: nn.Module, checkpoint: str) -> None:
+    """Raise a ValueError if a run cannot go on from a checkpoint.
+
+    MMEngine would go on with fresh weights in the place of those that do not
+    fit, and with the optimizer of another model.
+
+    Args:
+        model (nn.Module): The model, not trained yet.
+        checkpoint (str): The file.
+    """
+    load_whole(model.module if is_model_wrapper(model) else model, checkpoint)
+
+
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Put the arguments into the config, in place."""
     merge_common_arguments(cfg, args)
@@ -146,7 +162,10 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     merge_args(cfg, args)
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    if args.resume not in (None, 'auto'):
+        check_resumed(runner.model, args.resume)
+    runner.train()
 
 
 if __name__ == '__main__':

@@ -66,6 +66,15 @@ def test_a_last_batch_of_one_clip(head):
     assert features.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize('label', [3, -1])
+def test_a_label_that_is_no_class(label):
+    samples = samples_of([torch.tensor([0]), torch.tensor([label])])
+    for smooth in (0., .1):
+        head = LinearProbeHead(3, label_smooth_eps=smooth)
+        with pytest.raises(ValueError, match=f'label {label} .*3 classes'):
+            head.loss_by_feat(torch.randn(2, 3), samples)
+
+
 def test_nothing_is_fetched():
     """On torch's meta device there is nothing that could be."""
     head = FineTuneHead(4, 8, 5, hidden_channels=16).to('meta')

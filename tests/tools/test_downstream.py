@@ -330,6 +330,15 @@ class TestErrors:
                    'It has no classifier', f'--pretrained {pretrained}',
                    'tools/extract_features.py')
 
+    def test_a_run_of_another_model_is_not_resumed(self, pretrained,
+                                                   call_tool):
+        """MMEngine would go on with fresh weights."""
+        _, stderr = call_tool(
+            'train', LINEAR, '--resume', pretrained, code=1,
+            options=TINY_PROBE)
+        self.check(stderr, str(pretrained), 'Missing key(s)',
+                   'not a checkpoint of this whole RecognizerGCN')
+
     @pytest.mark.parametrize('change, fault', [
         ('depth=1', 'Unexpected key(s) in state_dict: "blocks.1.'),
         ('depth=3', 'Missing key(s) in state_dict: "blocks.2.'),

@@ -30,8 +30,14 @@ class ClassHead(BaseHead):
         Returns:
             dict[str, Tensor]: ``loss_cls``, or the losses by their names;
             ``top1_acc`` and the like unless labels are shares.
+
+        Raises:
+            ValueError: If a label is none of the classes; on a GPU, which
+                would have to be waited for, its own error comes.
         """
         labels = torch.stack([sample.gt_label for sample in data_samples])
+        if labels.device.type == 'cpu' and not labels.is_floating_point():
+            self._check_labels(labels)
         labels = labels.to(cls_scores.device)
         losses: Dict[str, Tensor] = {}
         if not labels.is_floating_point():
@@ -51,3 +57,12 @@ class ClassHead(BaseHead):
         losses.update(found if isinstance(found, dict) else
                       dict(loss_cls=found))
         return losses
+
+    def _check_labels(self, labels: Tensor) -> None:
+        strange = labels[(labels < 0) | (labels >= self.num_classes)]
+        if len(strange):
+            raise ValueError(
+                f'a clip has the label {int(strange[0])} and the model tells '
+                f'{self.num_classes} classes apart, 0 to '
+                f'{self.num_classes - 1}: set model.cls_head.num_classes to '
+                'the number of classes in the data')
