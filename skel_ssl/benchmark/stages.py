@@ -75,13 +75,17 @@ class Stage:
 
 
 def plan(suite: Suite,
-         files: Optional[DataFiles] = None) -> Dict[Tuple[str, str], list]:
-    """The stages of every method on every data set, after checking that all
-    configs, settings, data files and splits are there.
+         files: Optional[DataFiles] = None,
+         cells: Optional[Iterable[Cell]] = None
+         ) -> Dict[Tuple[str, str], List[Stage]]:
+    """The stages of every method on every data set, after checking that the
+    configs, settings, data files and splits of those that run are there.
 
     Args:
         suite (Suite): The suite.
         files (DataFiles, optional): Reads the data files.
+        cells (Iterable[Cell], optional): What is to run; None: all. Of the
+            others the stages are there whose files are.
 
     Returns:
         dict[tuple, list[Stage]]: By the names of method and data set.
@@ -90,13 +94,18 @@ def plan(suite: Suite,
         ValueError: That lists all that is missing.
     """
     planner = Planner(suite, files or DataFiles())
-    stages = {(method.name, data.name): planner.stages(method, data)
-              for data in suite.datasets
-              for method in suite.methods_on(data.name)}
+    every = {(method.name, data.name): (method, data)
+             for data in suite.datasets
+             for method in suite.methods_on(data.name)}
+    run = every if cells is None else {(x.method, x.data) for x in cells}
+    stages = {names: planner.stages(*every[names]) for names in every
+              if names in run}
     if planner.faults:
         listed = '\n'.join(f'  {fault}' for fault in planner.faults)
         raise ValueError(f'suite {suite.name!r} cannot run; nothing has been '
                          f'started:\n{listed}')
+    stages.update((names, planner.stages(*every[names])) for names in every
+                  if names not in run)
     return stages
 
 

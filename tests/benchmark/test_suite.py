@@ -117,6 +117,22 @@ def test_all_that_is_missing_is_said_at_once():
     assert len(lines) == 4
 
 
+def test_what_does_not_run_may_be_missing():
+    suite = suite_of(
+        datasets=dict(demo=dict(tests=dict(a='xsub_val')),
+                      nwucla=dict(tests=dict(a='xview_val'))),
+        methods=dict(gcn=dict(finetune=GCN)))
+    demo, *_ = [cell for cell in cells_of(suite) if cell.data == 'demo']
+    found = plan(suite, cells=[demo])
+    assert {names: [stage.name for stage in stages]
+            for names, stages in found.items()} == {
+                ('gcn', 'demo'): ['cost', 'finetune'],
+                ('gcn', 'nwucla'): ['cost']}
+    other, *_ = [cell for cell in cells_of(suite) if cell.data == 'nwucla']
+    with pytest.raises(ValueError, match='datasets.nwucla: there is no data'):
+        plan(suite, cells=[demo, other])
+
+
 def test_a_test_set_of_one_clip(tmp_path):
     path = tmp_path / 'demo_3d.pkl'
     data = pickle.loads(path.read_bytes())

@@ -106,13 +106,15 @@ def read_records(cells: Sequence[Cell],
 
 def current(records: Mapping[Cell, Dict[str, Any]],
             stages: Mapping[Cell, List[Stage]]) -> Dict[Cell, Dict[str, Any]]:
-    """The records without what was made under other settings."""
+    """The records without what was made under other settings, or could not
+    be made here."""
     found = {}
     for cell, record in records.items():
         missing = {stage.name for stage in missing_stages(
             stages[cell], cell.seed, record)}
+        there = {stage.name for stage in stages[cell]} - missing
         kept = {name: content for name, content in record['stages'].items()
-                if name not in missing or content['state'] == 'failed'}
+                if name in there or content['state'] == 'failed'}
         found[cell] = dict(record, stages=kept)
     return found
 
@@ -134,7 +136,7 @@ def main() -> None:
         make_and_show(suite, work_dir, records, console)
         return
     with console.status('looking at configs and data'):
-        planned = plan(suite)
+        planned = plan(suite, cells=chosen)
     stages = {cell: stages_of(suite, cell, planned) for cell in every}
     only = select_stages((x for cell in chosen for x in stages[cell]),
                          args.stages)
