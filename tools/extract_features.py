@@ -73,6 +73,12 @@ def parse_args() -> argparse.Namespace:
         'nothing turns one layout into another; needed only if the config '
         'does not name it')
     parser.add_argument(
+        '--scale',
+        type=float,
+        default=1.,
+        help='factor of the coordinates: .001 makes millimetres metres '
+        '(default: 1)')
+    parser.add_argument(
         '--stream',
         choices=STREAMS,
         help='the stream that the model was trained on, if it was chosen by '
@@ -87,6 +93,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('give either inputs or --split')
     if args.skip_bad and args.split:
         parser.error('--skip-bad is for inputs, not for --split')
+    if args.scale != 1 and args.split:
+        parser.error('--scale is for inputs, not for --split')
     return args
 
 
@@ -101,7 +109,8 @@ def extract(args: argparse.Namespace, console: Console) -> ClipFeatures:
     if args.stream is not None:
         set_stream(cfg, args.stream)
     extractor = FeatureExtractor(cfg, args.checkpoint, args.weights,
-                                 args.device, args.layout)
+                                 args.device, args.layout,
+                                 scale=args.scale)
     console.print(
         f'encoder: {type(extractor.backbone).__name__}, weights under '
         f'{extractor.about["prefix"]!r}', highlight=False)

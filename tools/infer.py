@@ -76,6 +76,12 @@ def parse_args() -> argparse.Namespace:
         '--classes', help='text file with the names of the classes, one a '
         'line (default: from the checkpoint, the config or its data)')
     parser.add_argument(
+        '--scale',
+        type=float,
+        default=1.,
+        help='factor of the coordinates: .001 makes millimetres metres '
+        '(default: 1)')
+    parser.add_argument(
         '--stream',
         choices=STREAMS,
         help='the stream that the model was trained on, if it was chosen by '
@@ -111,7 +117,8 @@ def main() -> None:
         args.checkpoint,
         args.device,
         layout=args.layout,
-        classes=args.classes)
+        classes=args.classes,
+        scale=args.scale)
     results = inferencer(
         args.inputs,
         batch_size=args.batch_size,

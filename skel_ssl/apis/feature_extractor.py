@@ -86,6 +86,7 @@ class FeatureExtractor:
         layout (str | dict | SkeletonLayout, optional): See
             :class:`SkeletonInferencer`.
         cfg_options (Mapping, optional): Settings of the config to override.
+        scale (float): Factor of the coordinates, see :class:`ClipReader`.
 
     Raises:
         ValueError: If there are no such weights, one of them has no place,
@@ -98,7 +99,8 @@ class FeatureExtractor:
                  weights: Optional[str] = None,
                  device: Optional[Union[str, torch.device]] = None,
                  layout: Optional[LayoutLike] = None,
-                 cfg_options: Optional[Mapping[str, Any]] = None) -> None:
+                 cfg_options: Optional[Mapping[str, Any]] = None,
+                 scale: float = 1.) -> None:
         if weights is not None and weights not in WEIGHTS:
             raise ValueError(f'there are no weights={weights!r}; choose one '
                              f'of {tuple(WEIGHTS)}')
@@ -120,7 +122,7 @@ class FeatureExtractor:
         self.pipeline = Compose(settings.pipeline)
         self.layout = check_layout(layout, settings.layout)
         self.reader = ClipReader(self.layout, settings.coordinates,
-                                 settings.max_persons)
+                                 settings.max_persons, scale)
         self.about = dict(
             config=str(self.cfg.filename),
             checkpoint=os.fspath(checkpoint),

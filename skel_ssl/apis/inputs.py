@@ -64,10 +64,20 @@ class ClipReader:
             None: any, and no file that has names of joints can be read.
         coordinates (int, optional): 2 or 3, as the model takes them.
         max_persons (int, optional): The most persons in a clip; None: any.
+        scale (float): Factor of the coordinates, to bring them into the unit
+            that the model was trained with: 0.001 makes millimetres metres.
+
+    Raises:
+        ValueError: If the scale is not above 0.
     """
     layout: Optional[SkeletonLayout] = None
     coordinates: Optional[int] = None
     max_persons: Optional[int] = 2
+    scale: float = 1.
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f'scale={self.scale} must be above 0')
 
     def read(self,
              inputs: Union[Input, Iterable[Input]],
@@ -237,6 +247,7 @@ class ClipReader:
             if key in clip:
                 with np.errstate(over='ignore'):  # it is looked at below
                     clip[key] = clip[key][there].astype(np.float32)
+        clip['keypoint'] *= self.scale
         if not np.isfinite(clip['keypoint']).all():
             raise InputError(f'{where}: it has coordinates beyond those of '
                              'float32: is the unit right?')

@@ -99,6 +99,7 @@ class SkeletonInferencer(BaseInferencer):
         cfg_options (Mapping, optional): Settings of the config to override.
         show_progress (bool): Whether more than a few inputs have a progress
             bar.
+        scale (float): Factor of the coordinates, see :class:`ClipReader`.
 
     Raises:
         ValueError: If the model does not classify, the layout is another one,
@@ -116,7 +117,8 @@ class SkeletonInferencer(BaseInferencer):
                  layout: Optional[LayoutLike] = None,
                  classes: Optional[Classes] = None,
                  cfg_options: Optional[Mapping[str, Any]] = None,
-                 show_progress: bool = True) -> None:
+                 show_progress: bool = True,
+                 scale: float = 1.) -> None:
         self._classes = classes
         if weights is None:
             warnings.warn('no weights are given: they are random, and so are '
@@ -129,7 +131,7 @@ class SkeletonInferencer(BaseInferencer):
         settings = read_clip_settings(self.cfg, self.model.backbone)
         self.layout = check_layout(layout, settings.layout)
         self.reader = ClipReader(self.layout, settings.coordinates,
-                                 settings.max_persons)
+                                 settings.max_persons, scale)
         self.weights = weights
 
     @property

@@ -52,6 +52,18 @@ class TestArrays:
         assert same(read_one(torch.tensor(KEYPOINT)), KEYPOINT)
         assert same(read_one(KEYPOINT.astype(np.float64)), KEYPOINT)
 
+    def test_millimetres(self):
+        reader = ClipReader(NTU25, 3, scale=.001)
+        given = (1000 * KEYPOINT.astype(np.float64)).round()
+        before = given.copy()
+        found = read_one(given, reader)['keypoint']
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, before / 1000, rtol=1e-6)
+        np.testing.assert_array_equal(given, before)
+        for scale in (0, -1., float('nan')):
+            with pytest.raises(ValueError, match=f'scale={scale}'):
+                ClipReader(NTU25, 3, scale=scale)
+
     def test_lists_keep_their_order(self):
         first, second = read([KEYPOINT[:1], dict(keypoint=KEYPOINT)])
         assert same(first, KEYPOINT[:1]) and same(second, KEYPOINT)

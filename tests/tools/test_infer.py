@@ -72,6 +72,27 @@ def test_a_short_table(call, probe, tmp_path):
     assert 'walk' in printed and 'label' not in printed
 
 
+def test_the_unit_and_the_stream_change_what_is_predicted(
+        call, probe, tmp_path):
+    """Both reach the model: the same clip in millimetres, and as bones."""
+    np.save(tmp_path / 'metres.npy', make_clip(0))
+    np.save(tmp_path / 'millimetres.npy', 1000 * make_clip(0))
+
+    def scores(name, *args):
+        call(LINEAR, probe, tmp_path / f'{name}.npy', *args,
+             '--out-dir', tmp_path / 'out')
+        found = json.loads((tmp_path / 'out/predictions.json').read_text())
+        (result, ) = found['predictions']
+        return [score for _, _, score in result['topk']]
+
+    metres = scores('metres')
+    assert scores('millimetres', '--scale', .001) == pytest.approx(
+        metres, abs=1e-4)
+    assert scores('millimetres') != pytest.approx(metres, abs=1e-4)
+    assert scores('metres', '--stream', 'b') != pytest.approx(
+        metres, abs=1e-4)
+
+
 def test_long_tables_are_cut(call, probe, tmp_path):
     np.save(tmp_path / 'walk.npy', make_clip(0, frames=500))
     printed = call(LINEAR, probe, tmp_path, '--window', 10)
