@@ -362,12 +362,22 @@ def test_a_class_without_a_training_clip(run_tool, pretrained, skel_data,
 
 def test_a_stream(run_tool, pretrained, tmp_path):
     """Another stream is other data: other figures, and noted as such."""
+
+    def evaluate(checkpoint, stream, code=0):
+        return run_tool(
+            'tools/evaluate.py', LINEAR, checkpoint, '--cache-dir',
+            tmp_path / 'cache', '--out', tmp_path / f'{stream}.json',
+            '--stream', stream, '--protocols', 'retrieval', *QUICK,
+            '--cfg-options', *OPTIONS, code=code)
+
+    done = evaluate(pretrained, 'bm', code=1)
+    assert 'was trained on the stream j' in done.stderr
+    bare = tmp_path / 'bare.pth'  # it does not say what it was trained on
+    torch.save(dict(state_dict=load_weights(pretrained)), bare)
     figures = {}
     for stream in ('j', 'bm'):
+        evaluate(bare, stream)
         out = tmp_path / f'{stream}.json'
-        run_tool('tools/evaluate.py', LINEAR, pretrained, '--cache-dir',
-                 tmp_path / 'cache', '--out', out, '--stream', stream,
-                 '--protocols', 'retrieval', *QUICK, '--cfg-options', *OPTIONS)
         record = json.loads(out.read_text())
         assert record['stream'] == stream
         figures[stream] = record['figures']
