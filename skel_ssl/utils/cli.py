@@ -119,8 +119,8 @@ def default_work_dir(config: str, stream: Optional[str] = None) -> str:
     """Where a run goes that does not say where.
 
     As with MMAction2's tools into a folder of ``work_dirs`` that is called
-    as the config. A config of ``benchmarks`` keeps its path from there: most
-    are called as the pre-training that they begin with.
+    as the config. A config of ``configs/benchmarks`` keeps its path from
+    there: most are called as the pre-training that they begin with.
 
     Args:
         config (str): Path of the config.
@@ -129,8 +129,9 @@ def default_work_dir(config: str, stream: Optional[str] = None) -> str:
     """
     parts = Path(config).absolute().with_suffix('').parts
     start = len(parts) - 1
-    if 'benchmarks' in parts:
-        start = parts.index('benchmarks')
+    for i, pair in enumerate(zip(parts, parts[1:])):
+        if pair == ('configs', 'benchmarks'):
+            start = i + 1
     name = osp.join(*parts[start:])
     return osp.join('./work_dirs', name + (f'_{stream}' if stream else ''))
 

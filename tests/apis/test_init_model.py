@@ -103,7 +103,8 @@ def test_every_weight_must_have_its_place(tmp_path):
     with pytest.raises(ValueError, match='(?s)cls_head.fc.bias.*Use the conf'):
         init_model(LINEAR, path, cfg_options=TINY_PROBE)
     save_pretraining(path)
-    with pytest.raises(ValueError, match='(?s)Missing key.*no classifier.*--pretrained'):
+    with pytest.raises(ValueError, match='(?s)Missing key.*no classifier.*'
+                       '--pretrained'):
         init_model(LINEAR, path, cfg_options=TINY_PROBE)
 
 

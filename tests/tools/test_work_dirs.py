@@ -13,6 +13,8 @@ from tools.train import check_work_dir
     ('configs/skel2vec_demo.py', None, 'skel2vec_demo'),
     ('configs/skel2vec_demo.py', 'b', 'skel2vec_demo_b'),
     ('my/configs/deep/mine.v2.py', None, 'mine.v2'),
+    ('/a/benchmarks/repository/configs/skel2vec_demo.py', None,
+     'skel2vec_demo'),
     ('configs/benchmarks/linear/skel2vec_demo.py', None,
      'benchmarks/linear/skel2vec_demo'),
     (str(ROOT / 'configs/benchmarks/knn/x.py'), 'jm', 'benchmarks/knn/x_jm'),
