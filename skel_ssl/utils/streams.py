@@ -10,7 +10,7 @@ from skel_ssl.datasets.transforms.streams import STREAMS
 _MAKERS = ('GenSkeFeat', 'PoseGenSkeFeat')
 _PARTS = ('train', 'val', 'test')
 # In the text of a config, which is not executed for it.
-_FEATS = re.compile(r"""['"]?feats['"]?\s*[=:]\s*\[([^\]]*)\]""")
+_FEATS = re.compile(r"""(?<!\w)feats['"]?\s*[=:]\s*\[([^\]]*)\]""")
 _NAME = re.compile(r'\w+')
 
 

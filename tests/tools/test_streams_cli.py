@@ -168,7 +168,8 @@ class TestAnotherStreamThanInTraining:
         bare = config(val=dict(type='A', pipeline=make('FormatGCNInput')))
         assert stream_fault(cfg, self.trained_on('b', 'j')) is None
         assert stream_fault(bare, self.trained_on('b')) is None
-        for meta in ({}, dict(cfg='model = 1'), dict(cfg=None)):
+        for meta in ({}, dict(cfg="model = 1\nmyfeats=['b']"),
+                     dict(cfg=None)):
             assert stream_fault(cfg, meta) is None
 
     def test_the_text_of_a_config_on_one_line_and_on_many(self):
