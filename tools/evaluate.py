@@ -23,10 +23,10 @@ from skel_ssl.evaluation.features import PERSONS
 from skel_ssl.evaluation.frozen import PROTOCOLS, Settings
 from skel_ssl.evaluation.report import as_record, footnotes, make_table
 from skel_ssl.models.ops.pooling import READOUTS
-from skel_ssl.utils.cli import check_option_names, run
+from skel_ssl.utils.cli import merge_options, run
 from skel_ssl.utils.environment import environment
 from skel_ssl.utils.files import write_json
-from skel_ssl.utils.streams import STREAMS, set_stream
+from skel_ssl.utils.streams import STREAMS
 
 
 def parse_args() -> argparse.Namespace:
@@ -154,11 +154,7 @@ def main() -> None:
     # Building a model prints every parameter at the level of information.
     MMLogger.get_instance('evaluate', log_level='WARNING')
     cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        check_option_names(cfg, args.cfg_options)
-        cfg.merge_from_dict(args.cfg_options)
-    if args.stream is not None:
-        set_stream(cfg, args.stream)
+    merge_options(cfg, args.cfg_options, args.stream)
     for checkpoint in args.checkpoints:
         if not Path(checkpoint).is_file():
             raise FileNotFoundError(f'there is no checkpoint {checkpoint}')

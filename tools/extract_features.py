@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Optional
 
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
@@ -19,8 +18,7 @@ from skel_ssl.apis import ClipFeatures, FeatureExtractor
 from skel_ssl.apis.config_parts import read_config
 from skel_ssl.apis.feature_extractor import TOKENS, WEIGHTS
 from skel_ssl.models.ops.pooling import READOUTS
-from skel_ssl.utils.cli import check_option_names, run
-from skel_ssl.utils.streams import STREAMS, set_stream
+from skel_ssl.utils.cli import add_input_arguments, merge_options, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -72,22 +70,7 @@ def parse_args() -> argparse.Namespace:
         help='the layout of the data, a preset or a JSON file: a check, as '
         'nothing turns one layout into another; needed only if the config '
         'does not name it')
-    parser.add_argument(
-        '--scale',
-        type=float,
-        default=1.,
-        help='factor of the coordinates: .001 makes millimetres metres '
-        '(default: 1)')
-    parser.add_argument(
-        '--stream',
-        choices=STREAMS,
-        help='the stream that the model was trained on, if it was chosen by '
-        '--stream')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, as in train.py')
+    add_input_arguments(parser)
     args = parser.parse_args()
     if bool(args.inputs) == bool(args.split):
         parser.error('give either inputs or --split')
@@ -103,11 +86,7 @@ def extract(args: argparse.Namespace, console: Console) -> ClipFeatures:
     # The dataset reports how many clips it has at the level of information.
     MMLogger.get_instance('extract', log_level='WARNING')
     cfg = read_config(args.config)
-    if args.cfg_options:
-        check_option_names(cfg, args.cfg_options)
-        cfg.merge_from_dict(args.cfg_options)
-    if args.stream is not None:
-        set_stream(cfg, args.stream)
+    merge_options(cfg, args.cfg_options, args.stream)
     extractor = FeatureExtractor(cfg, args.checkpoint, args.weights,
                                  args.device, args.layout,
                                  scale=args.scale)

@@ -8,15 +8,14 @@
 import argparse
 from typing import Optional
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from rich.console import Console
 
 from skel_ssl.apis import SkeletonInferencer
 from skel_ssl.apis.config_parts import read_config
 from skel_ssl.apis.prediction_results import make_table
-from skel_ssl.utils.cli import check_option_names, run
-from skel_ssl.utils.streams import STREAMS, set_stream
+from skel_ssl.utils.cli import add_input_arguments, merge_options, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,22 +74,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--classes', help='text file with the names of the classes, one a '
         'line (default: from the checkpoint, the config or its data)')
-    parser.add_argument(
-        '--scale',
-        type=float,
-        default=1.,
-        help='factor of the coordinates: .001 makes millimetres metres '
-        '(default: 1)')
-    parser.add_argument(
-        '--stream',
-        choices=STREAMS,
-        help='the stream that the model was trained on, if it was chosen by '
-        '--stream')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, as in train.py')
+    add_input_arguments(parser)
     args = parser.parse_args()
     if args.save_vis and args.out_dir is None:
         parser.error('--save-vis needs --out-dir')
@@ -102,11 +86,7 @@ def load_config(path: str, options: dict, stream: Optional[str]) -> Config:
     # Building a model prints every parameter at the level of information.
     MMLogger.get_instance('infer', log_level='WARNING')
     cfg = read_config(path)
-    if options:
-        check_option_names(cfg, options)
-        cfg.merge_from_dict(options)
-    if stream is not None:
-        set_stream(cfg, stream)
+    merge_options(cfg, options, stream)
     return cfg
 
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Callable, Iterable, Optional
+from typing import Any, Callable, Iterable, Mapping, Optional
 
 import torch
 from mmengine.config import Config, DictAction
@@ -87,11 +87,7 @@ def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = default_work_dir(args.config, args.stream)
-    if args.cfg_options:
-        check_option_names(cfg, args.cfg_options)
-        cfg.merge_from_dict(args.cfg_options)
-    if args.stream is not None:
-        set_stream(cfg, args.stream)
+    merge_options(cfg, args.cfg_options, args.stream)
     if args.pretrained_prefix is not None and args.pretrained is None:
         raise ValueError('--pretrained-prefix goes with --pretrained')
     if args.pretrained is not None:
@@ -134,6 +130,40 @@ def default_work_dir(config: str, stream: Optional[str] = None) -> str:
             start = i + 1
     name = osp.join(*parts[start:])
     return osp.join('./work_dirs', name + (f'_{stream}' if stream else ''))
+
+
+def merge_options(cfg: Config, options: Optional[Mapping[str, Any]],
+                  stream: Optional[str]) -> None:
+    """Put ``--cfg-options`` and ``--stream`` into a config, in place.
+
+    Raises:
+        ValueError: See :func:`check_option_names` and :func:`set_stream`.
+    """
+    if options:
+        check_option_names(cfg, options)
+        cfg.merge_from_dict(options)
+    if stream is not None:
+        set_stream(cfg, stream)
+
+
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the tools that give recordings to a model."""
+    parser.add_argument(
+        '--scale',
+        type=float,
+        default=1.,
+        help='factor of the coordinates: .001 makes millimetres metres '
+        '(default: 1)')
+    parser.add_argument(
+        '--stream',
+        choices=STREAMS,
+        help='the stream that the model was trained on, if it was chosen by '
+        '--stream')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as in train.py')
 
 
 def check_option_names(cfg: Config, options: Iterable[str]) -> None:
