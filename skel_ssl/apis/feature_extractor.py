@@ -90,7 +90,8 @@ class FeatureExtractor:
 
     Raises:
         ValueError: If there are no such weights, one of them has no place,
-            or the layout is another one.
+            the layout is another one, or the config makes another stream
+            than the checkpoint was trained on.
     """
 
     def __init__(self,

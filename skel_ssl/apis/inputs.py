@@ -243,11 +243,11 @@ class ClipReader:
                 f'{where}: it shows {there.sum()} persons, and the model '
                 f'takes {self.max_persons} at most: choose them and set the '
                 'others to 0, or make an input of each')
-        for key in ('keypoint', 'keypoint_score'):
-            if key in clip:
-                with np.errstate(over='ignore'):  # it is looked at below
+        with np.errstate(over='ignore'):  # it is looked at below
+            for key in ('keypoint', 'keypoint_score'):
+                if key in clip:
                     clip[key] = clip[key][there].astype(np.float32)
-        clip['keypoint'] *= self.scale
+            clip['keypoint'] *= self.scale
         if not np.isfinite(clip['keypoint']).all():
             raise InputError(f'{where}: it has coordinates beyond those of '
                              'float32: is the unit right?')

@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import sys
+import warnings
 from types import SimpleNamespace
 
 import cv2
@@ -143,8 +144,11 @@ def test_one_clear_error(bad, message):
 def test_numbers_beyond_float32():
     clip = KEYPOINT.astype(np.float64)
     clip[0, 0, 0, 0] = 1e300
-    with pytest.raises(InputError, match='beyond those of float32'):
-        read(clip)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # one error, and no warning beside it
+        for given, scale in ((clip, 1.), (KEYPOINT, 1e300)):
+            with pytest.raises(InputError, match='beyond those of float32'):
+                read(given, ClipReader(NTU25, 3, scale=scale))
 
 
 def test_scores_that_do_not_fit():
