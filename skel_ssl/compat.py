@@ -6,23 +6,17 @@ it if so, and returns whether it had to: on a healthy upstream it changes
 nothing. :func:`apply` runs those that must be in place before
 ``mmaction.models`` is imported or a checkpoint is read or written.
 """
-import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
-import logging
 import os
 import os.path as osp
-import pickle
-import pickletools
-import re
 import subprocess
 import sys
 import warnings
-import zipfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, Iterator, List, Sequence, Tuple, Union
+from typing import Any, Callable
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
@@ -31,19 +25,8 @@ from mmengine.device import get_device
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.fileio.backends.registry_utils import prefix_to_backends
 from mmengine.hooks import CheckpointHook
-from mmengine.logging import HistoryBuffer, print_log
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 from mmengine.utils import package_utils
-from packaging.version import Version
-
-TRUST_VARIABLE = 'SKEL_SSL_TRUST_CHECKPOINT'
-
-# What torch's unpickler raises for opcodes that no pickler writes.
-_SENSELESS = (LookupError, TypeError, AttributeError, AssertionError,
-              RecursionError)
-
-SafeGlobal = Union[Callable, Tuple[Callable, str]]
 
 
 def apply() -> None:
@@ -128,179 +111,29 @@ def stub_missing_drn() -> bool:
 # --------------------------------------------------------------------------
 
 
-class UnsafeCheckpointError(pickle.UnpicklingError):
-    """A checkpoint asks for more than weights and training state."""
-
-
-class DamagedCheckpointError(RuntimeError):
-    """A checkpoint is truncated, or is none at all."""
-
-
 def load_local_checkpoints_safely() -> bool:
     """Let mmengine read back from disk what it wrote, and nothing worse.
 
     ``torch.load`` of torch >= 2.6 refuses every checkpoint of mmengine's
-    Runner, for its logs (mmengine#1655). :func:`load_from_local` then takes
-    the place of mmengine's loader of local files; a loader that somebody
-    else has put there stays.
+    Runner, for its logs (mmengine#1655).
+    :func:`skel_ssl.utils.checkpoint_loading.load_from_local` then takes the
+    place of mmengine's loader of local files; a loader that somebody else
+    has put there stays.
 
     Returns:
         bool: Whether the loader was replaced.
     """
+    from skel_ssl.utils.checkpoint_loading import (
+        load_from_local,
+        torch_takes_names,
+    )
     current = CheckpointLoader._schemes['']
-    if (not _takes_names()
+    if (not torch_takes_names()
             or current is not mmengine_checkpoint.load_from_local):
         return False
     CheckpointLoader.register_scheme(
         prefixes='', loader=load_from_local, force=True)
     return True
-
-
-def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Load a local checkpoint without running code that it brings along.
-
-    Args:
-        filename (str): Path of the checkpoint; ``~`` is expanded.
-        map_location: As in :func:`torch.load`.
-
-    Returns:
-        Any: What the file holds, a dict for mmengine's checkpoints.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        DamagedCheckpointError: If the file is truncated or is no
-            checkpoint.
-        UnsafeCheckpointError: If the file refers to anything beyond tensors,
-            plain containers, numpy numbers and mmengine's log buffers, and
-            ``SKEL_SSL_TRUST_CHECKPOINT=1`` is not set.
-    """
-    from skel_ssl.utils.pickled_arrays import NUMPY_GLOBALS, finish
-    path = osp.expanduser(filename)
-    if not osp.isfile(path):
-        raise FileNotFoundError(
-            f'there is no checkpoint file {filename!r}; relative paths start '
-            f'at the working directory, {os.getcwd()!r}')
-    try:
-        # NumPy's own names would let a file read memory that is not its own
-        with allowing([*_SAFE_GLOBALS, *(
-                (stand_in, '.'.join(name))
-                for name, stand_in in NUMPY_GLOBALS.items())]):
-            loaded = torch.load(
-                path, map_location=map_location, weights_only=True)
-        return finish(loaded, objects=(HistoryBuffer, ))
-    except Exception as error:
-        if _is_damaged(path, error):
-            raise DamagedCheckpointError(
-                f'the checkpoint {filename!r} ({osp.getsize(path)} bytes) is '
-                'truncated, or is no file written by torch.save: copy or '
-                'download it again') from error
-        if not isinstance(error, pickle.UnpicklingError):
-            raise
-        offender = _offending_global(error)
-        if os.environ.get(TRUST_VARIABLE) != '1':
-            raise UnsafeCheckpointError(
-                f'the checkpoint {filename!r} was not loaded, because it '
-                f'needs {offender}, and such a file can run any code. If '
-                'you trust where it comes from, set the environment variable '
-                f'{TRUST_VARIABLE}=1') from error
-    print_log(
-        f'{TRUST_VARIABLE}=1: loading {filename!r} with whatever code it '
-        f'brings along; it needs {offender}',
-        logger='current',
-        level=logging.WARNING)
-    return torch.load(path, map_location=map_location, weights_only=False)
-
-
-@contextlib.contextmanager
-def allowing(names: Sequence[SafeGlobal]) -> Iterator[None]:
-    """Let ``torch.load(weights_only=True)`` know more names.
-
-    They go before what others have allowed under the same name, and what
-    others have allowed is there again afterwards. torch < 2.6 knows no names
-    but its own: there it refuses more files.
-
-    Args:
-        names (Sequence): As for ``torch.serialization.add_safe_globals``.
-    """
-    if not _takes_names():
-        yield
-        return
-    before = torch.serialization.get_safe_globals()
-    taken = set(map(_name_of, names))
-    others = [one for one in before if _name_of(one) not in taken]
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals([*others, *names])
-    try:
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
-
-
-def _takes_names() -> bool:
-    """Whether what ``torch.load`` may build can be extended."""
-    return Version(torch.__version__) >= Version('2.6')
-
-
-def _name_of(known: SafeGlobal) -> str:
-    if isinstance(known, tuple):
-        return known[1]
-    return f'{known.__module__}.{known.__qualname__}'
-
-
-def _restricted_getattr(owner: Any, name: str) -> Callable:
-    """The ``getattr`` of a checkpoint: it reaches six harmless functions.
-
-    pickle writes a method as ``getattr(class, name)``. mmengine stores the
-    statistics of a HistoryBuffer and the annealing of a one-cycle schedule
-    that way.
-
-    Raises:
-        pickle.UnpicklingError: For any other attribute.
-    """
-    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
-        return getattr(HistoryBuffer, name)
-    if owner is OneCycleParamScheduler and name in ('_annealing_cos',
-                                                    '_annealing_linear'):
-        return getattr(OneCycleParamScheduler, name)
-    owner = getattr(owner, '__qualname__', type(owner).__qualname__)
-    raise pickle.UnpicklingError(f'unsupported GLOBAL {owner}.{name}')
-
-
-# What a checkpoint of mmengine's Runner refers to beside tensors and arrays.
-_SAFE_GLOBALS: List[SafeGlobal] = [
-    HistoryBuffer, OneCycleParamScheduler,
-    (_restricted_getattr, 'builtins.getattr')
-]
-
-
-def _offending_global(error: pickle.UnpicklingError) -> str:
-    """The name that torch stumbled over, or all that torch has to say."""
-    named = re.search(r'GLOBAL (\S+)', str(error))
-    return named.group(1) if named else f'something unusual ({error})'
-
-
-def _is_damaged(path: str, error: Exception) -> bool:
-    """Whether the bytes, and not what they ask for, made loading fail."""
-    if isinstance(error, _SENSELESS):
-        return True
-    with open(path, 'rb') as file:
-        head = file.read(64)
-        if head.startswith(b'PK'):
-            return (not zipfile.is_zipfile(path)
-                    or 'PytorchStreamReader' in str(error))
-        # torch < 1.6 wrote five bare pickles, the first one this number,
-        # and then the tensors' bytes
-        if torch.serialization.MAGIC_NUMBER.to_bytes(10, 'little') not in head:
-            return True
-        file.seek(0)
-        try:
-            for _ in range(5):
-                for _ in pickletools.genops(file):  # reads, runs nothing
-                    pass
-        except ValueError:
-            return True
-    return 'unexpected EOF' in str(error)
 
 
 # --------------------------------------------------------------------------

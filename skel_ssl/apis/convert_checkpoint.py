@@ -19,7 +19,7 @@ from typing import (
 import torch
 from torch import Tensor
 
-from skel_ssl.compat import allowing, load_from_local
+from skel_ssl.utils.checkpoint_loading import allowing, load_from_local
 
 from .checkpoint_sizes import (
     ConfigMatch,
@@ -103,7 +103,8 @@ def convert_checkpoint(path: Union[str, os.PathLike],
 
     Args:
         path (str | os.PathLike): The file. Nothing that it brings along is
-            run, see :func:`skel_ssl.compat.load_from_local`.
+            run, see
+            :func:`skel_ssl.utils.checkpoint_loading.load_from_local`.
         source (str, optional): ``'skeleton2vec'``, ``'mamp'``, ``'mae'`` or
             ``'hacm'``; by default the names of the weights tell. MAMP and
             MAE have the same.

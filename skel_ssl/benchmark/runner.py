@@ -18,8 +18,8 @@ from typing import (
 
 import torch
 
-from skel_ssl.compat import DamagedCheckpointError
 from skel_ssl.evaluation.feature_cache import hash_file
+from skel_ssl.utils.checkpoint_loading import DamagedCheckpointError
 from skel_ssl.utils.cli import DEBUG_HINT
 from skel_ssl.utils.environment import environment
 

@@ -1,2 +1,2 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-"""Helpers of the command-line tools."""
+"""Files, checkpoints and the command line: what is no part of a method."""

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import Iterator, Optional
 
-from skel_ssl.compat import DamagedCheckpointError
 from skel_ssl.engine.hooks import CollapsedError, NonFiniteError
+from skel_ssl.utils.checkpoint_loading import DamagedCheckpointError
 
 from .files import name_file
 

@@ -9,7 +9,10 @@ import torch
 
 from skel_ssl.apis import convert_checkpoint, convert_state_dict
 from skel_ssl.apis.checkpoint_sizes import Sizes, build_model, match_config
-from skel_ssl.compat import DamagedCheckpointError, UnsafeCheckpointError
+from skel_ssl.utils.checkpoint_loading import (
+    DamagedCheckpointError,
+    UnsafeCheckpointError,
+)
 from tests.apis.public_files import public_file
 
 METHODS = ('skeleton2vec', 'mamp', 'hacm')

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from skel_ssl.apis import init_model
 from skel_ssl.apis.class_names import find_class_names
-from skel_ssl.compat import UnsafeCheckpointError
+from skel_ssl.utils.checkpoint_loading import UnsafeCheckpointError
 from tests.apis.tiny_models import (
     LINEAR,
     PRETRAIN,

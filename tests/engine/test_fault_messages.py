@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from torch._utils import ExceptionWrapper
 
-from skel_ssl.compat import DamagedCheckpointError
 from skel_ssl.datasets.ragged_writer import write_store
 from skel_ssl.datasets.skeleton_dataset import ClipError
 from skel_ssl.engine import CollapsedError, NonFiniteError
 from skel_ssl.utils import cli
+from skel_ssl.utils.checkpoint_loading import DamagedCheckpointError
 from skel_ssl.utils.faults import explain, log_must_be_writable
 from tests.tools.conftest import ROOT, free_port
 

@@ -16,7 +16,7 @@ from skel_ssl.apis.convert_checkpoint import convert_checkpoint
 from skel_ssl.apis.init_model import load_whole
 from skel_ssl.apis.pretrained import load_pretrained
 from skel_ssl.apis.weights import read_weights
-from skel_ssl.compat import (
+from skel_ssl.utils.checkpoint_loading import (
     DamagedCheckpointError,
     UnsafeCheckpointError,
     load_from_local,

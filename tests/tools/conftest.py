@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from skel_ssl.compat import load_from_local
+from skel_ssl.utils.checkpoint_loading import load_from_local
 
 ROOT = Path(__file__).resolve().parents[2]
 PRETRAIN = 'configs/skel2vec_demo.py'

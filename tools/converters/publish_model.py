@@ -18,7 +18,7 @@ from rich.table import Table
 from torch import Tensor
 
 import skel_ssl
-from skel_ssl.compat import load_from_local
+from skel_ssl.utils.checkpoint_loading import load_from_local
 from skel_ssl.utils.cli import run
 from skel_ssl.utils.files import replacing
 

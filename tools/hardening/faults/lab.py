@@ -17,8 +17,8 @@ from typing import Any, Callable, Dict, List, Optional, Union
 import numpy as np
 import torch
 
-from skel_ssl.compat import load_from_local
 from skel_ssl.utils.checkpoint_files import find_latest_checkpoint, is_whole
+from skel_ssl.utils.checkpoint_loading import load_from_local
 
 ROOT = Path(__file__).resolve().parents[3]
 NUM_CLIPS, BATCH = 16, 4
