@@ -21,8 +21,8 @@ def read_weights(
         tuple[Mapping[str, Tensor], dict]: The weights, and the ``meta``.
 
     Raises:
-        ValueError: If there are no weights in it; see
-            :func:`skel_ssl.compat.load_from_local` for other faults.
+        ValueError: If there are no weights in it; for other faults see
+            :func:`skel_ssl.utils.checkpoint_loading.load_from_local`.
     """
     path = os.fspath(checkpoint)
     loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu')
