@@ -51,7 +51,7 @@ class Step(NamedTuple):
     def epochs_done(self) -> int:
         logs = sorted(self.work_dir.glob('*/vis_data/scalars.json'))
         records = read_scalars(logs[-1]) if logs else []
-        return max((r.get('epoch', 0) for r in records), default=0)
+        return int(max((r.get('epoch', 0) for r in records), default=0))
 
 
 def run(step: Step) -> None:

@@ -2,7 +2,7 @@
 """Train a model: pre-training, probes, fine-tuning."""
 import argparse
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.device import is_cuda_available, is_npu_available
@@ -119,7 +119,8 @@ def check_resumed(model: nn.Module, checkpoint: str) -> None:
         model (nn.Module): The model, not trained yet.
         checkpoint (str): The file.
     """
-    load_whole(model.module if is_model_wrapper(model) else model, checkpoint)
+    inner: Any = model.module if is_model_wrapper(model) else model
+    load_whole(inner, checkpoint)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:

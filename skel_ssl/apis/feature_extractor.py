@@ -132,7 +132,7 @@ class FeatureExtractor:
             weights_sha256=hash_weights(backbone),
             skel_ssl=skel_ssl.__version__)
 
-    def __call__(self, inputs: Any, *args, **kwargs) -> np.ndarray:
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> np.ndarray:
         """The features alone; see :meth:`extract`."""
         return self.extract(inputs, *args, **kwargs).features
 

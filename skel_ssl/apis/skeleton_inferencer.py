@@ -273,7 +273,7 @@ class SkeletonInferencer(BaseInferencer):
 
     @torch.inference_mode()
     def forward(self, inputs: Dict[str, Any],
-                **kwargs) -> List[ActionDataSample]:
+                **kwargs: Any) -> List[ActionDataSample]:
         """Predict a batch; the data samples are on the CPU."""
         return [sample.cpu() for sample in self.model.test_step(inputs)]
 

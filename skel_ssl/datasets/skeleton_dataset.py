@@ -104,7 +104,7 @@ class SkeletonDataset(PoseDataset):
                  require_label: bool = False,
                  few_labels: Optional[dict] = None,
                  subjects: Optional[Sequence[Union[str, int]]] = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         if invalid not in ('error', 'drop'):
             raise ValueError(
                 f"invalid must be 'error' or 'drop', not {invalid!r}")

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Parameter groups: without the frozen parts, and with layer-wise rates."""
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import torch
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
@@ -79,7 +79,7 @@ class TrainableParamsConstructor(DefaultOptimWrapperConstructor):
                    params: List[dict],
                    module: nn.Module,
                    prefix: str = '',
-                   **kwargs) -> None:
+                   **kwargs: Any) -> None:
         """Add the groups of a module, unless nothing in it is trained."""
         if any(p.requires_grad for p in module.parameters()):
             super().add_params(params, module, prefix=prefix, **kwargs)

@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The learning rate schedule of masked pre-training."""
 import math
-from typing import List
+from typing import Any, List
 
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
@@ -56,12 +56,12 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
     """
 
     def __init__(self,
-                 optimizer,
+                 optimizer: Any,
                  warmup: float,
                  total: float,
                  eta_min_ratio: float = 0.,
                  offset: int = 1,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         if total <= warmup:
             raise ValueError(f'a schedule of {total} cannot hold a warm-up '
                              f'of {warmup}')
@@ -72,10 +72,10 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         super().__init__(optimizer, **kwargs)
 
     @classmethod
-    def build_iter_from_epoch(cls, *args, warmup: float, total: float,
+    def build_iter_from_epoch(cls, *args: Any, warmup: float, total: float,
                               epoch_length: int, begin: int = 0,
                               end: int = 10**9, by_epoch: bool = True,
-                              **kwargs) -> 'WarmupCosineLR':
+                              **kwargs: Any) -> 'WarmupCosineLR':
         """Build from lengths in epochs; called by MMEngine's runner."""
         if not by_epoch:
             raise ValueError('convert_to_iter_based needs lengths in epochs: '

@@ -2,7 +2,15 @@
 """How the training went: the curves, and whether it collapsed."""
 import math
 import re
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 
@@ -67,7 +75,7 @@ def extremes(run: RunFiles, key: str, unit: str) -> tuple:
     def cell(place: int) -> str:
         return f'{values[place]:.4g}'
 
-    def best(choose) -> str:
+    def best(choose: Callable[[np.ndarray], Any]) -> str:
         if not finite.any():
             return ''
         place = np.flatnonzero(finite)[choose(values[finite])]

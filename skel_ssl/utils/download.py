@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Callable, Dict, NamedTuple, Optional
+from typing import IO, Callable, Dict, NamedTuple, Optional
 
 Advance = Callable[[int, Optional[int]], None]
 _CHUNK = 1 << 20
@@ -213,7 +213,7 @@ def _open(url: str, headers: Dict[str, str],
         raise _CutOffError(f'no connection ({reason})') from None
 
 
-def _receive(response: http.client.HTTPResponse, file, done: int,
+def _receive(response: http.client.HTTPResponse, file: IO[bytes], done: int,
              size: Optional[int], advance: Advance) -> int:
     advance(done, size)
     while True:

@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Where tokens look: the weights of attention, and how to record them."""
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,7 @@ def record_attention(
                              'without self-attention')
     found: Dict[int, Tensor] = {}
 
-    def hook_of(i: int):
+    def hook_of(i: int) -> Callable[..., None]:
 
         def hook(attention: Attention, args: tuple, output: Tensor) -> None:
             found[i] = attention_weights(attention, args[0], queries).cpu()

@@ -87,7 +87,7 @@ def read_clips(dataset: Any,
     return collate(clips)
 
 
-def body_view(dataset: Any, **kwargs) -> BodyView:
+def body_view(dataset: Any, **kwargs: Any) -> BodyView:
     """How to look at a dataset's clips; which way is up by some of them.
 
     Args:

@@ -8,7 +8,12 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from skel_ssl.datasets.layouts import LAYOUTS, LayoutLike, get_layout
+from skel_ssl.datasets.layouts import (
+    LAYOUTS,
+    LayoutLike,
+    SkeletonLayout,
+    get_layout,
+)
 from skel_ssl.evaluation.predictions import Predictions
 
 from .cameras import guess_up
@@ -42,7 +47,7 @@ class BodyView:
     vectors: bool = False
 
     @classmethod
-    def of_dataset(cls, dataset: Any, **kwargs) -> 'BodyView':
+    def of_dataset(cls, dataset: Any, **kwargs: Any) -> 'BodyView':
         """What a dataset says of its clips.
 
         Args:
@@ -67,6 +72,18 @@ class BodyView:
         return next((x for x in LAYOUTS.values()
                      if x.num_joints == num_joints), None)
 
+    def known_body_of(self, num_joints: int) -> SkeletonLayout:
+        """The same, where nothing can be drawn without it.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        body = self.body_of(num_joints)
+        if body is None:
+            raise ValueError(f'no layout is known of the {num_joints} joints: '
+                             "give the dataset's layout")
+        return get_layout(body)
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -82,7 +99,8 @@ class Clip:
     scores: Optional[np.ndarray]
     view: BodyView
 
-    def scene(self, keypoint: Optional[np.ndarray] = None, **kwargs) -> Scene:
+    def scene(self, keypoint: Optional[np.ndarray] = None,
+              **kwargs: Any) -> Scene:
         """The clip, or other coordinates of it, see :func:`make_scene`."""
         view = self.view
         return make_scene(

@@ -59,7 +59,7 @@ class SkeletonVisualizer(Visualizer):
                  up: Optional[str] = None,
                  num_poses: int = 8,
                  fps: float = 15.,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.body_view = BodyView(layout, num_coordinates, view, up)
         self.num_poses = num_poses

@@ -2,7 +2,7 @@
 """Draw bodies: any layout, several persons, one moment at a time."""
 import textwrap
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -122,7 +122,7 @@ def make_scene(keypoint: np.ndarray,
                hidden: Optional[np.ndarray] = None,
                image: Optional[Box] = None,
                truth: Optional[np.ndarray] = None,
-               **kwargs) -> Scene:
+               **kwargs: Any) -> Scene:
     """Bodies as somebody sees them.
 
     Args:
@@ -152,7 +152,7 @@ def make_scene(keypoint: np.ndarray,
         get_look(layout, keypoint.shape[2]), hidden, scores, **kwargs)
 
 
-def empty_scene(note: str, **kwargs) -> Scene:
+def empty_scene(note: str, **kwargs: Any) -> Scene:
     """A scene that says why there is nothing to see."""
     return Scene(
         np.zeros((0, 1, 0, 2)),
@@ -287,7 +287,7 @@ def _edge_colours(scene: Scene, person: int, frame: int,
 
 def legend_handles(scenes: List[Scene]) -> List[Line2D]:
     """What the colours and marks of some scenes mean."""
-    def mark(label: str, **style) -> Line2D:
+    def mark(label: str, **style: Any) -> Line2D:
         return Line2D([], [], label=label, **style)
 
     plain = [scene for scene in scenes if scene.heat is None]

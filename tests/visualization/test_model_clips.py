@@ -13,6 +13,7 @@ from skel_ssl.visualization.model_clips import (
     class_names,
     read_clips,
 )
+from skel_ssl.visualization.samples import BodyView
 
 JOINTS = 25
 FEET, HEAD = [14, 15, 18, 19], [3]
@@ -80,3 +81,11 @@ def test_what_a_dataset_says(cfg):
 def test_config_without_clips():
     with pytest.raises(ValueError, match='no train_dataloader'):
         build_dataset(Config(dict(default_scope='mmaction')))
+
+
+def test_a_body_that_nobody_told_of():
+    """Its joints alone tell which it is, if a preset has as many."""
+    assert BodyView().known_body_of(20).num_joints == 20
+    assert BodyView(layout='ntu25').known_body_of(25).name == 'ntu25'
+    with pytest.raises(ValueError, match="7 joints: give the dataset's"):
+        BodyView().known_body_of(7)

@@ -43,8 +43,9 @@ from skel_ssl.registry import DATASETS
 from skel_ssl.utils.cli import run
 from skel_ssl.utils.environment import cpu_name
 
-ALIGN = dict(align_spine=False, align_shoulder=False)  # as in ntu60_xsub
-STOCK = [
+# as in ntu60_xsub
+ALIGN: Dict[str, Any] = dict(align_spine=False, align_shoulder=False)
+STOCK: List[Dict[str, Any]] = [
     dict(type='PreNormalize3D', **ALIGN),
     dict(type='GenSkeFeat', feats=['j']),
     dict(type='UniformSampleFrames', clip_len=90),
@@ -192,11 +193,11 @@ def measure_persons(stem: Path, split: str,
     torch.set_num_threads(1)
     pick = PersonDataPreprocessor()
     ways = {'MMAction2, clip by clip': build(next(iter(WAYS)), stem, split)}
-    for method, (config, whole) in METHODS.items():
+    for method, (config, batches) in METHODS.items():
         settings = Config.fromfile(CONFIGS / config).train_dataloader.dataset
         settings.update(ann_file=str(stem.with_suffix('.pkl')), split=split)
         ways[f'{method}, clip by clip'] = DATASETS.build(settings)
-        ways[f'{method}, person batches'] = whole(settings)
+        ways[f'{method}, person batches'] = batches(settings)
     indices = {way: epochs(dataset) for way, dataset in ways.items()}
     spent: Dict[str, List[float]] = {way: [] for way in ways}
     for turn in range(1 + max(1, clips // BATCH)):  # the first warms up
@@ -248,7 +249,8 @@ def measure_memory(way: str, stem: Path, split: str,
     for _ in range(2):
         for i, _ in enumerate(loader):
             if start is None and i >= workers:
-                pids = [p.pid for p in multiprocessing.active_children()]
+                pids = [
+                    p.pid or 0 for p in multiprocessing.active_children()]
                 start = resident(pids)
     if start is None:
         raise ValueError(f'{len(dataset)} clips are too few for {workers} '

@@ -75,7 +75,7 @@ def accounting(entries: List[Entry], every: bool) -> Table:
     table.add_column('numbers', justify='right')
     groups: Dict[Tuple[str, str], List[Entry]] = {}
     for entry in entries:
-        key = (entry.theirs, ) if every else group_of(entry)
+        key = (entry.theirs, '') if every else group_of(entry)
         groups.setdefault(key, []).append(entry)
     for group in groups.values():
         names = [entry.theirs for entry in group]

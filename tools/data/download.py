@@ -171,8 +171,8 @@ def get(name: str, args: argparse.Namespace, progress: Progress) -> None:
         check_pickle(path, splits)
 
     if args.folder is not None:
-        place = find_in(args.folder, name)
-        copy(place, target, check, args.sha256, advance)
+        place = str(find_in(args.folder, name))
+        copy(Path(place), target, check, args.sha256, advance)
     else:
         place = f'{args.mirror.rstrip("/")}/{name}.pkl'
         fetch(place, target, check, args.sha256, advance)

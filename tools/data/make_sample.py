@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 def contact_sheet(dataset: Dict[str, Any]) -> Figure:
     """One row a class: the first clip of its class along time."""
-    first = {}
+    first: Dict[int, Any] = {}
     for clip in dataset['annotations']:
         first.setdefault(clip['label'], clip['keypoint'])
     return draw_contact_sheet([

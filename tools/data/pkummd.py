@@ -7,7 +7,7 @@ out, too, as everywhere in the field, and is no damage.
 """
 import argparse
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterable, Iterator, List
 
 from rich.console import Console
 
@@ -128,7 +128,7 @@ def main() -> None:
     notes = dict(empty=read.empty, shortened=read.shortened)
     paths = find_files(args.skeletons, '*.txt')
 
-    def divide(clips):
+    def divide(clips: Iterable[Dict[str, Any]]) -> Dict[str, List[str]]:
         for protocol, videos in training.items():
             missing = sorted(videos.difference(read.videos))
             if missing:

@@ -15,6 +15,7 @@ from typing import Callable, Dict, List, Tuple
 
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -35,7 +36,7 @@ from hardening.faults.lab import (  # noqa: E402
 from skel_ssl.utils.cli import run  # noqa: E402
 
 Fault = Callable[[Lab], Outcome]
-FAULTS: Dict[str, Fault] = {
+FAULTS: Dict[str, Callable[..., Outcome]] = {
     'kill': kills.kill_often,
     'full-disk-at-checkpoint': disks.full_disk_at_checkpoint,
     'full-disk-at-log': disks.full_disk_at_log,
@@ -125,9 +126,10 @@ def show(rows: List[Row], console: Console) -> None:
 def main() -> None:
     args = parse_args()
     console = Console()
-    faults = dict(
-        FAULTS,
-        kill=partial(kills.kill_often, kills=args.kills, seed=args.seed))
+    faults: Dict[str, Fault] = {
+        **FAULTS, 'kill':
+        partial(kills.kill_often, kills=args.kills, seed=args.seed)
+    }
     with tempfile.TemporaryDirectory(prefix='hardening_') as temporary:
         folder = Path(args.keep or temporary)
         if args.keep:
@@ -148,7 +150,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _tell(status, title: str, text: str) -> None:
+def _tell(status: Status, title: str, text: str) -> None:
     status.update(title + text)
 
 

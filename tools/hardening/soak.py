@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List
 
 import numpy as np
 import torch
@@ -91,10 +91,10 @@ def resident_bytes(pid: int) -> int:
 def take_sample() -> Dict[str, float]:
     """What this process and its workers hold now."""
     workers = multiprocessing.active_children()
-    sample = {
+    sample: Dict[str, float] = {
         'memory, MiB': resident_bytes(os.getpid()) / MIB,
         'memory of the workers, MiB':
-        sum(resident_bytes(worker.pid) for worker in workers) / MIB,
+        sum(resident_bytes(worker.pid or 0) for worker in workers) / MIB,
         'file handles': len(os.listdir('/proc/self/fd')),
         'threads': len(os.listdir('/proc/self/task')),
         'workers': len(workers)
@@ -126,7 +126,8 @@ class SoakHook(Hook):
     def before_train(self, runner: Runner) -> None:
         self.task = self.progress.add_task('training', total=self.end)
 
-    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, *args: Any,
+                         **kwargs: Any) -> None:
         self.progress.update(self.task, completed=runner.iter + 1)
         if self.every_n_train_iters(runner, self.every):
             self.steps.append(runner.iter + 1)

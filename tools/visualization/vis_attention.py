@@ -12,17 +12,17 @@ which.
 """
 import argparse
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
 from skel_ssl.apis.pretrained import load_pretrained
-from skel_ssl.datasets.layouts import SkeletonLayout, get_layout
+from skel_ssl.datasets.layouts import SkeletonLayout
 from skel_ssl.models.ops.masking import motion_intensity
 from skel_ssl.models.ops.persons import present_persons
 from skel_ssl.registry import MODELS
@@ -83,8 +83,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def load_backbone(cfg: Config, checkpoint: str,
-                  prefix: Optional[str]) -> nn.Module:
-    """The backbone of a config with pre-trained weights.
+                  prefix: Optional[str]) -> Any:
+    """The transformer of a config with pre-trained weights.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -139,23 +139,24 @@ class Attentive:
         tokens (Sequence[str], optional): See :func:`find_token`.
     """
 
-    def __init__(self, backbone: nn.Module, body: SkeletonLayout, block,
+    def __init__(self, backbone: Any, body: SkeletonLayout,
+                 block: Union[int, str],
                  tokens: Optional[Sequence[str]]) -> None:
         self.backbone, self.block = backbone, block
-        self.joints = list(range(body.num_joints))
+        self.joints: List[int] = list(range(body.num_joints))
         if hasattr(backbone, 'token_joints'):
             self.joints = backbone.token_joints.tolist()
         self.names = [body.joints[j] for j in self.joints]
         self.parts = [[self.joints.index(j) for j in part if j in self.joints]
                       for part in body.parts.values()]
-        self.chosen = tokens and [
+        self.chosen = None if tokens is None else [
             find_token(t, self.names, backbone.num_segments) for t in tokens]
 
     @torch.no_grad()
     def look(self, persons: Tensor, tokens: List[int]) -> Tensor:
         """``(P, T, V, C)`` to weights ``(P, Q, L)``, the mean over heads."""
         blocks = self.backbone.blocks
-        if self.block == ROLLOUT:
+        if isinstance(self.block, str):
             which = list(range(len(blocks)))
             with record_attention(blocks, which) as found:
                 self.backbone.encode(persons)
@@ -178,7 +179,7 @@ class Attentive:
         # own weight, which is the highest by far after a rollout.
         weights = weights * (grid[0] * grid[1])
         high = float(np.quantile(weights, 0.985))
-        shape = clip.keypoint.shape[1:3]
+        num_frames, num_joints = clip.keypoint.shape[1:3]
         scenes = [clip.scene(title='input')]
         for i, token in enumerate(tokens):
             segment, joint = divmod(token, grid[1])
@@ -186,12 +187,14 @@ class Attentive:
             values[there] = weights[:, i]
             mark = np.zeros((len(there), *grid), bool)
             mark[there, segment, joint] = True
-            heat = Heat(spread_tokens(values, *shape, self.joints), 0., high,
-                        'attention, 1 = even', 'no token')
-            frames = shape[0] // grid[0]
+            heat = Heat(
+                spread_tokens(values, num_frames, num_joints, self.joints), 0.,
+                high, 'attention, 1 = even', 'no token')
+            frames = num_frames // grid[0]
             scenes.append(clip.scene(
                 heat=heat,
-                marks=spread_tokens(mark, *shape, self.joints, False),
+                marks=spread_tokens(mark, num_frames, num_joints, self.joints,
+                                    False),
                 title=self.names[joint],
                 details=f'in the frames {segment * frames} to '
                 f'{segment * frames + frames - 1} looks at what is dark'))
@@ -204,11 +207,8 @@ def main() -> None:
     dataset = build_dataset(cfg, args.augment)
     backbone = load_backbone(cfg, args.checkpoint, args.pretrained_prefix)
     studio = Studio(args, dataset)
-    body = studio.view.body_of(backbone.num_input_joints)
-    if body is None:
-        raise ValueError(f'no layout is known of the {backbone.num_joints} '
-                         "joints: give the dataset's layout")
-    attentive = Attentive(backbone, get_layout(body), args.block, args.tokens)
+    body = studio.view.known_body_of(backbone.num_input_joints)
+    attentive = Attentive(backbone, body, args.block, args.tokens)
     batch = read_clips(dataset, studio.indices, args.seed)
     block = args.block
     if block != ROLLOUT:

@@ -74,8 +74,8 @@ def main() -> None:
         if args.grid:
             figures[name] = draw_mask(
                 clip.keypoint[0], sample.mask[0, 0].numpy(),
-                clip.view.body_of(clip.keypoint.shape[2]), f'{name}:',
-                vertical='xyz'.index(clip.view.up[1]),
+                clip.view.known_body_of(clip.keypoint.shape[2]), f'{name}:',
+                vertical='xyz'.index(str(clip.view.up)[1]),
                 token_joints=sample.get('token_joints'))
     studio.visualizer.add_scenes(
         'masks', scenes, about(cfg), out_file=studio.path('masks'))

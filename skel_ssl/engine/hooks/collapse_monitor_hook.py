@@ -1,13 +1,14 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Watches whether the representation collapses while it is trained."""
 import time
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import torch
 from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from skel_ssl.datasets.seeded_sampler import (
     SeededIndex,
@@ -138,7 +139,8 @@ class CollapseMonitorHook(Hook):
         if state is None or state['probe'] != self._probe:
             self._check(runner, runner.iter)
 
-    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, *args: Any,
+                         **kwargs: Any) -> None:
         if self.every_n_train_iters(runner, self.interval):
             self._check(runner, runner.iter + 1)
 
@@ -159,9 +161,11 @@ class CollapseMonitorHook(Hook):
                 'target) for CollapseMonitorHook to measure: add it, or '
                 'remove the hook from custom_hooks')
 
-    def _read_clips(self, loader) -> None:
+    def _read_clips(self, loader: DataLoader) -> None:
         """Put the clips into host memory, in batches of the loader's size."""
-        total = len(loader.dataset)
+        dataset: Any = loader.dataset
+        sampler: Any = loader.batch_sampler
+        total = len(dataset)
         wanted = self.num_clips
         if wanted is None:
             wanted = min(total, 4 * self._model.backbone.embed_dims)
@@ -176,8 +180,8 @@ class CollapseMonitorHook(Hook):
             seed = sample_seed(self.seed, 0, index)
             # The block is for datasets that do not heed the index's seed.
             with isolated_random(seed):
-                clips.append(loader.dataset[SeededIndex(index, seed)])
-        parts = -(-wanted // loader.batch_sampler.batch_size)
+                clips.append(dataset[SeededIndex(index, seed)])
+        parts = -(-wanted // sampler.batch_size)
         with isolated_random():
             # Each batch from all over the set, so that its mean target is
             # that of the set, also where clips are sorted by class.

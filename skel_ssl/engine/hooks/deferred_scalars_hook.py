@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Leave losses on the device until somebody reads them."""
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 from mmengine.hooks import Hook, LoggerHook
@@ -65,8 +65,8 @@ class DeferredScalarsHook(Hook):
                                           resumed)
         self._waiting.clear()
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, *args,
-                         **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any,
+                         **kwargs: Any) -> None:
         # Whenever LoggerHook may want them.
         if (self.every_n_inner_iters(batch_idx, self._every)
                 or self.end_of_epoch(runner.train_dataloader, batch_idx)):

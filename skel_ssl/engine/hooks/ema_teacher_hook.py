@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Moves the teacher after the optimizer step."""
-from typing import Optional
+from typing import Any, Optional
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -74,7 +74,8 @@ class EMATeacherHook(Hook):
         self._handle = wrapper.optimizer.register_step_post_hook(
             self._mark_step)
 
-    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, *args: Any,
+                         **kwargs: Any) -> None:
         if not self._stepped:
             return
         self._stepped = False
@@ -86,5 +87,5 @@ class EMATeacherHook(Hook):
     def after_train(self, runner: Runner) -> None:
         self._handle.remove()
 
-    def _mark_step(self, *args) -> None:
+    def _mark_step(self, *args: Any) -> None:
         self._stepped = True

@@ -130,7 +130,8 @@ class SkeletonVisualizationHook(Hook):
                 runner, self.interval):
             self._draw(runner, runner.epoch + 1)
 
-    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, *args: Any,
+                         **kwargs: Any) -> None:
         if not self.by_epoch and self.interval and self.every_n_train_iters(
                 runner, self.interval):
             self._draw(runner, runner.iter + 1)

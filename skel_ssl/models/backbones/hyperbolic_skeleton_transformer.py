@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """HA-CM's encoder: tokens of the limbs, in the Poincare ball."""
-from typing import List, Optional, Union
+from typing import Any, List, Optional, Union
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class HyperbolicSkeletonTransformer(SkeletonTransformer):
                  layer_scale: Optional[float] = None,
                  norm_eps: float = 1e-5,
                  init_cfg: InitCfg = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         layout = get_layout(layout)
         if trunk not in layout.parts:
             raise ValueError(

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The recognizer of graph-based SkeletonMAE: pre-trained encoders in time."""
-from typing import Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -281,7 +281,7 @@ class STRL(BaseModule):
                 f'{x.shape[1]}, or share_person_encoder=True')
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor],
-                              prefix: str, *args) -> None:
+                              prefix: str, *args: Any) -> None:
         if any(name.startswith(f'{prefix}layers.') for name in state_dict):
             self._spread_encoder(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)

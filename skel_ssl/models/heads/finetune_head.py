@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The head that the MAE family fine-tunes with."""
-from typing import Optional
+from typing import Any, Optional
 
 from torch import Tensor, nn
 
@@ -44,7 +44,7 @@ class FineTuneHead(ClassHead):
                  norm_eps: float = 1e-5,
                  average_clips: str = 'score',
                  init_cfg: Optional[dict] = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(
             num_classes,
             in_channels,
@@ -57,7 +57,7 @@ class FineTuneHead(ClassHead):
         self.norm = AnyBatchNorm1d(hidden_channels, eps=norm_eps)
         self.fc2 = nn.Linear(hidden_channels, num_classes)
 
-    def forward(self, x: Tensor, **kwargs) -> Tensor:
+    def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """``(N, M, D, S, V)`` features to ``(N, num_classes)`` logits.
 
         Raises:

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Heads that read a frozen encoder: a linear probe, and the bare feature."""
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from mmengine.model import BaseModule
 from mmengine.structures import BaseDataElement
@@ -40,7 +40,7 @@ class LinearProbeHead(ClassHead):
                  norm_eps: float = 1e-5,
                  average_clips: str = 'score',
                  init_cfg: Optional[dict] = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(
             num_classes,
             in_channels,
@@ -52,7 +52,7 @@ class LinearProbeHead(ClassHead):
         self.norm = AnyBatchNorm1d(in_channels, eps=norm_eps, affine=False)
         self.fc = nn.Linear(in_channels, num_classes)
 
-    def forward(self, x: Tensor, **kwargs) -> Tensor:
+    def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """``(N, M, D, S, V)`` features to ``(N, num_classes)`` logits."""
         return self.fc(self.norm(pool_tokens(x, self.readout)))
 
@@ -71,12 +71,12 @@ class FeatureReadoutHead(BaseModule):
         super().__init__()
         self.readout = readout
 
-    def forward(self, x: Tensor, **kwargs) -> Tensor:
+    def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """``(N, M, D, S, V)`` features to ``(N, D')``."""
         return pool_tokens(x, self.readout)
 
     def predict(self, feats: Tensor, data_samples: List[BaseDataElement],
-                **kwargs) -> List[BaseDataElement]:
+                **kwargs: Any) -> List[BaseDataElement]:
         """Set ``feature``, the mean over the clips of a sample."""
         pooled = self(feats).unflatten(0, (len(data_samples), -1)).mean(1)
         for sample, feature in zip(data_samples, pooled):

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Decoder in which hidden tokens look at visible ones alone."""
-from typing import Optional
+from typing import Any, Optional
 
 from torch import Tensor, nn
 
@@ -34,7 +34,7 @@ class CrossAttentionDecoder(BaseDecoder):
     def __init__(self,
                  embed_dims: int = 256,
                  norm_eps: float = 1e-6,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(embed_dims=embed_dims, norm_eps=norm_eps, **kwargs)
         self.memory_norm = nn.LayerNorm(embed_dims, eps=norm_eps)
 

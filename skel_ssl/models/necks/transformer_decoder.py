@@ -36,7 +36,7 @@ class TransformerDecoder(BaseDecoder):
         ValueError: If there is no such ``unshuffle``.
     """
 
-    def __init__(self, unshuffle: str = 'position', **kwargs) -> None:
+    def __init__(self, unshuffle: str = 'position', **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if unshuffle not in UNSHUFFLES:
             raise ValueError(f'there is no unshuffle {unshuffle!r}; choose '

@@ -1,5 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The moving-average teacher and its decay schedule."""
+from typing import Any
+
 import torch
 from mmengine.model import BaseAveragedModel
 from torch import nn
@@ -88,7 +90,7 @@ class EMATeacher(BaseAveragedModel):
         self._num_updates = 0
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str,
-                              *args) -> None:
+                              *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._num_updates = int(self.steps)
         self.has_weights |= any(

@@ -5,7 +5,7 @@ A layer works on ``(..., V, D)``: any number of graphs of one body, with one
 dense matrix of the body for all of them.
 """
 from abc import ABCMeta, abstractmethod
-from typing import Callable, Dict, Type, Union
+from typing import Any, Callable, Dict, Type, Union
 
 import torch
 import torch.nn.functional as F
@@ -122,7 +122,7 @@ class GINLayer(GraphLayer):
                  eps: float = 0.,
                  self_loop: bool = False,
                  act: str = 'prelu',
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         itself = (1 + eps + self_loop) * torch.eye(len(adjacency))
         super().__init__(adjacency + itself, out_dims, act, **kwargs)
         self.fc1 = nn.Linear(in_dims, hidden_dims)
@@ -148,7 +148,7 @@ class GCNLayer(GraphLayer):
     """
 
     def __init__(self, adjacency: Tensor, in_dims: int, out_dims: int,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(normalised_adjacency(adjacency), out_dims, **kwargs)
         self.fc = nn.Linear(in_dims, out_dims)
 
@@ -176,7 +176,7 @@ class GATLayer(GraphLayer):
                  in_dims: int,
                  out_dims: int,
                  num_heads: int = 4,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         # Added to the scores: 0 where there is an edge, else -inf.
         loops = adjacency + torch.eye(len(adjacency))
         barred = torch.zeros_like(loops).masked_fill(loops == 0, -torch.inf)
@@ -211,7 +211,7 @@ LAYERS: Dict[str, Callable[..., GraphLayer]] = {
 
 
 def make_layer(kind: str, adjacency: Tensor, in_dims: int, out_dims: int,
-               hidden_dims: int, **kwargs) -> GraphLayer:
+               hidden_dims: int, **kwargs: Any) -> GraphLayer:
     """Make a layer by name.
 
     Args:

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Joint tokens and where they are: patch projection and positions."""
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +84,7 @@ class PositionEmbedding(nn.Module):
         return grid if kept is None else F.embedding(kept, grid[0])
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str,
-                              *args) -> None:
+                              *args: Any) -> None:
         key = f'{prefix}temporal'
         loaded = state_dict.get(key)
         if loaded is not None and loaded.ndim == 4 and (

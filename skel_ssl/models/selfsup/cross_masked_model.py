@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """HA-CM: a masked model that makes its masks from its own tokens."""
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ class CrossMaskedModel(MaskedSkeletonModel):
                  rec_weight: float = 1.,
                  contrast_weight: float = 1.,
                  alpha: Optional[float] = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if alpha is not None:
             if (rec_weight, contrast_weight) != (1., 1.):

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Graph-based SkeletonMAE: a masked model of single frames."""
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class GraphSkeletonMAE(MaskedSkeletonModel):
     def __init__(self,
                  backbone: dict,
                  data_preprocessor: Optional[dict] = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(
             backbone=backbone,
             data_preprocessor=data_preprocessor or dict(

@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from subprocess import Popen
 from typing import Callable, Dict, List
 
 from .lab import (
@@ -73,14 +74,14 @@ def kill_often(lab: Lab, kills: int, seed: int) -> Outcome:
         'nothing: the process is gone')
 
 
-def _writing(work_dir: Path, process, rng: random.Random) -> None:
+def _writing(work_dir: Path, process: Popen, rng: random.Random) -> None:
     """While one of the next checkpoints is being written."""
     for _ in range(rng.randint(1, 4)):
         _wait(process, lambda: not _unfinished(work_dir, process.pid))
         _wait(process, lambda: _unfinished(work_dir, process.pid))
 
 
-def _training(work_dir: Path, process, rng: random.Random) -> None:
+def _training(work_dir: Path, process: Popen, rng: random.Random) -> None:
     """Within a second and a half after the first iteration."""
     known = _log_sizes(work_dir)
     _wait(process, lambda: any(
@@ -89,7 +90,7 @@ def _training(work_dir: Path, process, rng: random.Random) -> None:
     time.sleep(rng.uniform(0, 1.5))
 
 
-def _start(work_dir: Path, process, rng: random.Random) -> None:
+def _start(work_dir: Path, process: Popen, rng: random.Random) -> None:
     """Anywhere between the start and the first iterations."""
     time.sleep(rng.uniform(0, 12))
 
@@ -98,7 +99,7 @@ _AIMED: Dict[str, Callable] = dict(
     writing=_writing, training=_training, start=_start)
 
 
-def _wait(process, happened: Callable[[], object]) -> None:
+def _wait(process: Popen, happened: Callable[[], object]) -> None:
     """Look often; a checkpoint is written within milliseconds."""
     until = time.monotonic() + TIMEOUT
     while not happened():

@@ -9,6 +9,7 @@ import os
 import signal
 from pathlib import Path
 from typing import Any, Dict, Optional
+from unittest import mock
 
 import numpy as np
 import torch
@@ -31,7 +32,8 @@ class OnceHook(Hook):
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def before_train_iter(self, runner: Runner, *args: Any,
+                          **kwargs: Any) -> None:
         if runner.iter + 1 == self.at:
             self.strike(runner)
 
@@ -59,11 +61,13 @@ class PoisonHook(OnceHook):
         self.after = after
         self.rank = rank
 
-    def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def before_train_iter(self, runner: Runner, *args: Any,
+                          **kwargs: Any) -> None:
         if not self.after:
             super().before_train_iter(runner)
 
-    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, *args: Any,
+                         **kwargs: Any) -> None:
         if self.after:
             super().before_train_iter(runner)
 
@@ -80,7 +84,7 @@ class KillWorkerHook(OnceHook):
 
     def strike(self, runner: Runner) -> None:
         workers = multiprocessing.active_children()
-        os.kill(workers[0].pid, signal.SIGKILL)
+        workers[0].kill()
 
 
 @HOOKS.register_module()
@@ -103,7 +107,7 @@ class KillWhileWritingHook(OnceHook):
                 file.write(data[:len(data) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
 
-        Path.write_bytes = write_half
+        mock.patch.object(Path, 'write_bytes', write_half).start()
 
 
 @HOOKS.register_module()
