@@ -107,7 +107,8 @@ def stub_missing_drn() -> bool:
 
 
 # --------------------------------------------------------------------------
-# torch >= 2.6 refuses the checkpoints that mmengine's own Runner writes
+# mmengine's loader: torch >= 2.6 refuses what mmengine's own Runner writes,
+# and before it runs whatever a checkpoint holds
 # --------------------------------------------------------------------------
 
 
@@ -115,7 +116,8 @@ def load_local_checkpoints_safely() -> bool:
     """Let mmengine read back from disk what it wrote, and nothing worse.
 
     ``torch.load`` of torch >= 2.6 refuses every checkpoint of mmengine's
-    Runner, for its logs (mmengine#1655).
+    Runner, for its logs (mmengine#1655); before, mmengine runs whatever code
+    is in a file.
     :func:`skel_ssl.utils.checkpoint_loading.load_from_local` then takes the
     place of mmengine's loader of local files; a loader that somebody else
     has put there stays.
@@ -123,13 +125,9 @@ def load_local_checkpoints_safely() -> bool:
     Returns:
         bool: Whether the loader was replaced.
     """
-    from skel_ssl.utils.checkpoint_loading import (
-        load_from_local,
-        torch_takes_names,
-    )
+    from skel_ssl.utils.checkpoint_loading import load_from_local
     current = CheckpointLoader._schemes['']
-    if (not torch_takes_names()
-            or current is not mmengine_checkpoint.load_from_local):
+    if current is not mmengine_checkpoint.load_from_local:
         return False
     CheckpointLoader.register_scheme(
         prefixes='', loader=load_from_local, force=True)

@@ -183,18 +183,11 @@ class TestLocalLoader:
     def _upstream_loader(self, monkeypatch):
         upstream = {'': mmengine_checkpoint.load_from_local}
         monkeypatch.setattr(CheckpointLoader, '_schemes', upstream)
-        monkeypatch.setattr(torch, '__version__', '2.6.0+cpu')
 
     def test_replaces_the_loader_of_mmengine_once(self):
         assert compat.load_local_checkpoints_safely()
         assert CheckpointLoader._schemes[''] is load_from_local
         assert not compat.load_local_checkpoints_safely()
-
-    def test_nothing_to_do_below_torch_2_6(self, monkeypatch):
-        monkeypatch.setattr(torch, '__version__', '2.5.1+cpu')
-        assert not compat.load_local_checkpoints_safely()
-        assert CheckpointLoader._schemes[
-            ''] is mmengine_checkpoint.load_from_local
 
     def test_leaves_the_loader_of_somebody_else(self):
         CheckpointLoader.register_scheme('', loader=print, force=True)

@@ -19,7 +19,7 @@ from typing import (
 import torch
 from torch import Tensor
 
-from skel_ssl.utils.checkpoint_loading import allowing, load_from_local
+from skel_ssl.utils.checkpoint_loading import load_from_local
 
 from .checkpoint_sizes import (
     ConfigMatch,
@@ -36,7 +36,10 @@ from .weights import is_weights
 SOURCES = ('skeleton2vec', 'mamp', 'mae', 'hacm')
 HACM_JOINTS = 18
 # What public files hold beside weights; both are bare namespaces.
-_SAFE = (argparse.Namespace, SimpleNamespace)
+_SAFE = {
+    'argparse.Namespace': argparse.Namespace,
+    'types.SimpleNamespace': SimpleNamespace
+}
 _TEACHER = 'target.teacher.'
 
 
@@ -178,8 +181,7 @@ def encoder_of(sizes: Sizes) -> Sizes:
 
 
 def _load(path: str) -> Any:
-    with allowing(_SAFE):
-        return load_from_local(path, map_location='cpu')
+    return load_from_local(path, map_location='cpu', also=_SAFE)
 
 
 def find_weights(loaded: Any,

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from mmaction.models import RecognizerGCN
 from mmengine.config import Config
+from packaging.version import Version
 from torch import Tensor, nn
 
 from skel_ssl.models.heads import FeatureReadoutHead
@@ -176,7 +177,8 @@ def export_onnx(backbone: nn.Module,
         output_name (str): Name of the output.
 
     Raises:
-        ImportError: If a package of the extra ``onnx`` is not installed.
+        ImportError: If a package of the extra ``onnx`` is not installed, or
+            torch is too old.
         ValueError: If the model cannot be exported, or the results differ by
             more than 1e-4.
     """
@@ -260,6 +262,11 @@ def largest_difference(reference: Callable[[Tensor], Tensor],
 
 
 def _import_onnx() -> Tuple[Any, Any]:
+    if Version(torch.__version__) < Version('2.6'):
+        raise ImportError(
+            'export needs torch >= 2.6, for its ONNX exporter, and this is '
+            f'{torch.__version__}: a checkpoint of it can be exported in an '
+            'environment with a newer one')
     try:
         import onnx
         import onnxruntime

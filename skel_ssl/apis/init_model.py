@@ -32,8 +32,8 @@ def init_model(config: ConfigLike,
                classes: Optional[Classes] = None) -> BaseModel:
     """Build a model in eval mode, as MMAction2's ``init_recognizer`` does.
 
-    It takes recognizers and pre-training models alike. From torch 2.6 on no
-    code runs that a checkpoint brings along
+    It takes recognizers and pre-training models alike. No code runs that a
+    checkpoint brings along
     (:func:`skel_ssl.utils.checkpoint_loading.load_from_local`). Every weight
     must have its place: a model that is loaded in part would predict nonsense
     without a word. Without weights the model is initialised as its config

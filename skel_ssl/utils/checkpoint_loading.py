@@ -8,13 +8,14 @@ import pickle
 import pickletools
 import re
 import zipfile
-from typing import Any, Callable, Iterator, List, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 import torch
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from packaging.version import Version
 
+from .checkpoint_unpickler import load_with_names
 from .pickled_arrays import NUMPY_GLOBALS, finish
 
 TRUST_VARIABLE = 'SKEL_SSL_TRUST_CHECKPOINT'
@@ -23,7 +24,7 @@ TRUST_VARIABLE = 'SKEL_SSL_TRUST_CHECKPOINT'
 _SENSELESS = (LookupError, TypeError, AttributeError, AssertionError,
               RecursionError)
 
-SafeGlobal = Union[Callable, Tuple[Callable, str]]
+Names = Mapping[str, Callable]
 
 
 class UnsafeCheckpointError(pickle.UnpicklingError):
@@ -34,12 +35,16 @@ class DamagedCheckpointError(RuntimeError):
     """A checkpoint is truncated, or is none at all."""
 
 
-def load_from_local(filename: str, map_location: Any = None) -> Any:
+def load_from_local(filename: str,
+                    map_location: Any = None,
+                    also: Optional[Names] = None) -> Any:
     """Load a local checkpoint without running code that it brings along.
 
     Args:
         filename (str): Path of the checkpoint; ``~`` is expanded.
         map_location: As in :func:`torch.load`.
+        also (Mapping[str, Callable], optional): What more it may call, by
+            the name in the file, such as ``'argparse.Namespace'``.
 
     Returns:
         Any: What the file holds, a dict for mmengine's checkpoints.
@@ -58,12 +63,8 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
             f'there is no checkpoint file {filename!r}; relative paths start '
             f'at the working directory, {os.getcwd()!r}')
     try:
-        # NumPy's own names would let a file read memory that is not its own
-        with allowing([*_SAFE_GLOBALS, *(
-                (stand_in, '.'.join(name))
-                for name, stand_in in NUMPY_GLOBALS.items())]):
-            loaded = torch.load(
-                path, map_location=map_location, weights_only=True)
+        loaded = _load_with_names(
+            path, map_location, {**_SAFE_NAMES, **(also or {})})
         return finish(loaded, objects=(HistoryBuffer, ))
     except Exception as error:
         if _is_damaged(path, error):
@@ -88,25 +89,26 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     return torch.load(path, map_location=map_location, weights_only=False)
 
 
+def _load_with_names(path: str, map_location: Any, names: Names) -> Any:
+    if torch_takes_names():
+        with _allowed(names):
+            return torch.load(
+                path, map_location=map_location, weights_only=True)
+    return load_with_names(path, map_location, names)
+
+
 @contextlib.contextmanager
-def allowing(names: Sequence[SafeGlobal]) -> Iterator[None]:
+def _allowed(names: Names) -> Iterator[None]:
     """Let ``torch.load(weights_only=True)`` know more names.
 
     They go before what others have allowed under the same name, and what
-    others have allowed is there again afterwards. torch < 2.6 knows no names
-    but its own: there it refuses more files.
-
-    Args:
-        names (Sequence): As for ``torch.serialization.add_safe_globals``.
+    others have allowed is there again afterwards.
     """
-    if not torch_takes_names():
-        yield
-        return
     before = torch.serialization.get_safe_globals()
-    taken = set(map(_name_of, names))
-    others = [one for one in before if _name_of(one) not in taken]
+    others = [one for one in before if _name_of(one) not in names]
+    ours = [(called, name) for name, called in names.items()]
     torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals([*others, *names])
+    torch.serialization.add_safe_globals([*others, *ours])
     try:
         yield
     finally:
@@ -119,7 +121,7 @@ def torch_takes_names() -> bool:
     return Version(torch.__version__) >= Version('2.6')
 
 
-def _name_of(known: SafeGlobal) -> str:
+def _name_of(known: Any) -> str:
     if isinstance(known, tuple):
         return known[1]
     return f'{known.__module__}.{known.__qualname__}'
@@ -144,11 +146,15 @@ def _restricted_getattr(owner: Any, name: str) -> Callable:
     raise pickle.UnpicklingError(f'unsupported GLOBAL {owner}.{name}')
 
 
-# What a checkpoint of mmengine's Runner refers to beside tensors and arrays.
-_SAFE_GLOBALS: List[SafeGlobal] = [
-    HistoryBuffer, OneCycleParamScheduler,
-    (_restricted_getattr, 'builtins.getattr')
-]
+# What a checkpoint of mmengine's Runner refers to beside tensors. NumPy's own
+# names would let a file read memory that is not its own.
+_SAFE_NAMES: Dict[str, Callable] = {
+    **{_name_of(known): known
+       for known in (HistoryBuffer, OneCycleParamScheduler)},
+    **{f'{module}.getattr': _restricted_getattr
+       for module in ('builtins', '__builtin__')},
+    **{'.'.join(name): stand_in for name, stand_in in NUMPY_GLOBALS.items()}
+}
 
 
 def _offending_global(error: pickle.UnpicklingError) -> str:

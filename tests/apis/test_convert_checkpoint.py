@@ -12,6 +12,7 @@ from skel_ssl.apis.checkpoint_sizes import Sizes, build_model, match_config
 from skel_ssl.utils.checkpoint_loading import (
     DamagedCheckpointError,
     UnsafeCheckpointError,
+    torch_takes_names,
 )
 from tests.apis.public_files import public_file
 
@@ -255,6 +256,8 @@ def test_a_damaged_file(saved):
         convert_checkpoint(path.with_name('none.pth'))
 
 
+@pytest.mark.skipif(not torch_takes_names(),
+                    reason='torch < 2.6 takes no names')
 def test_what_is_allowed_for_a_file_is_not_left_allowed(saved):
     before = torch.serialization.get_safe_globals()
     convert_checkpoint(saved(public_file('mamp', 'linear').content))

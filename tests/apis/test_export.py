@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from mmengine.registry import init_default_scope
+from packaging.version import Version
 from torch import nn
 
 from skel_ssl.apis import export
@@ -21,6 +22,9 @@ from skel_ssl.apis.static_model import StaticModel, occupied_slots
 from skel_ssl.models.ops.persons import present_persons
 from skel_ssl.registry import MODELS
 
+exporting = pytest.mark.skipif(
+    Version(torch.__version__) < Version('2.6'),
+    reason='the exporter of this torch is too old')
 SIZES = dict(embed_dims=16, depth=2, num_heads=2, num_frames=8, patch_len=4)
 TRANSFORMER = dict(type='SkeletonTransformer', num_joints=20, **SIZES)
 HYPERBOLIC = dict(
@@ -96,6 +100,7 @@ def test_the_static_form_is_the_model(name):
     assert largest < 2e-5
 
 
+@exporting
 @pytest.mark.parametrize('name', EXPORTED)
 def test_an_onnx_file_gives_the_scores_of_pytorch(name, tmp_path):
     """100 random clips in batches of 1 to 38."""
@@ -148,6 +153,7 @@ def test_occupied_slots_are_the_present_persons(persons):
     assert out[0].isnan().all() and out[1:].isfinite().all()
 
 
+@exporting
 def test_a_model_that_differs_leaves_no_file(tmp_path, monkeypatch):
     model = build('transformer')
     # the exporter's form forgets that slots can be empty
@@ -168,6 +174,7 @@ class LooksAtData(nn.Module):
         return -x if float(x.sum()) > 0 else x
 
 
+@exporting
 def test_what_cannot_be_exported_is_said_once(tmp_path):
     model = build('transformer')
     with pytest.raises(
@@ -182,6 +189,7 @@ def test_what_cannot_be_exported_is_said_once(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@exporting
 def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
     real = builtins.__import__
 
@@ -197,3 +205,11 @@ def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
             match=r'the package onnxruntime: .*'
             r'pip install -e .\[onnx\]'):
         export_onnx(model.backbone, model.cls_head, SHAPE, tmp_path / 'x')
+
+
+def test_torch_is_too_old(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, '__version__', '2.5.1+cu121')
+    with pytest.raises(ImportError, match=r'torch >= 2.6, .* is 2\.5\.1'):
+        export_onnx(nn.Identity(), nn.Identity(), (1, 8, 20, 3),
+                    tmp_path / 'x.onnx')
+    assert not list(tmp_path.iterdir())

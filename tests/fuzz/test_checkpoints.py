@@ -25,6 +25,7 @@ from skel_ssl.utils.checkpoint_loading import (
 from . import evil
 from .common import JUNK, cuts, damaged, examples, outcome, write
 
+pytestmark = pytest.mark.usefixtures('either_loader')
 ERRORS = (ValueError, DamagedCheckpointError, UnsafeCheckpointError)
 MODEL = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
 

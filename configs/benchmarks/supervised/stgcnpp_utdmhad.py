@@ -6,3 +6,6 @@ _base_ = [
     '../../_base_/schedules/stgcnpp_small.py'
 ]
 model = dict(cls_head=dict(num_classes=_base_.classes))
+# About as many steps as on NW-UCLA, of fewer clips.
+_base_.param_scheduler[0].update(T_max=360)
+train_cfg = dict(max_epochs=360, val_interval=360)
