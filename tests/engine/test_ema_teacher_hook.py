@@ -1,5 +1,10 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The teacher moves after real optimizer steps, on its schedule."""
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -13,6 +18,7 @@ from skel_ssl.engine import EMATeacherHook
 from skel_ssl.models.ops.ema import EMATeacher
 
 NUM_BATCHES = 6
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Target(nn.Module):
@@ -215,7 +221,23 @@ def test_a_resumed_run_continues_the_schedule(tmp_path):
 def test_nothing_is_left_behind(tmp_path):
     """Steps after the training do not reach the hook."""
     runner, _ = train(tmp_path, max_epochs=1)
-    assert not runner.optim_wrapper.optimizer._optimizer_step_post_hooks
+    hook, = (h for h in runner.hooks if isinstance(h, EMATeacherHook))
+    runner.optim_wrapper.optimizer.step()
+    assert not hook._stepped
+
+
+def test_a_compilation_before_does_not_stop_the_teacher(tmp_path):
+    """In torch 2.1 it leaves the hooks of new optimizers uncalled."""
+    code = f'''
+        import torch
+        torch.compile(torch.nn.Linear(1, 1), backend='eager')(torch.ones(1))
+        from pathlib import Path
+        from tests.engine.test_ema_teacher_hook import NUM_BATCHES, train
+        runner, _ = train(Path({str(tmp_path)!r}), max_epochs=1)
+        assert runner.model.teacher.num_updates == NUM_BATCHES
+    '''
+    subprocess.run([sys.executable, '-c', textwrap.dedent(code)], cwd=ROOT,
+                   check=True)
 
 
 def test_a_target_without_a_teacher(tmp_path):

@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Moves the teacher after the optimizer step."""
-from typing import Any, Optional
+from functools import wraps
+from typing import Any, Callable, Optional
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -70,9 +71,9 @@ class EMATeacherHook(Hook):
             per_step = getattr(wrapper, '_accumulative_counts', 1)
             self.anneal_steps = (
                 self.anneal_epochs * len(runner.train_dataloader) / per_step)
-        # Fires for real steps only, which no counter of iterations knows.
-        self._handle = wrapper.optimizer.register_step_post_hook(
-            self._mark_step)
+        self._optimizer = wrapper.optimizer
+        self._step = self._optimizer.step
+        self._optimizer.step = self._noticing(self._step)
 
     def after_train_iter(self, runner: Runner, *args: Any,
                          **kwargs: Any) -> None:
@@ -85,7 +86,19 @@ class EMATeacherHook(Hook):
         runner.message_hub.update_scalar('train/ema_decay', decay)
 
     def after_train(self, runner: Runner) -> None:
-        self._handle.remove()
+        self._optimizer.step = self._step
 
-    def _mark_step(self, *args: Any) -> None:
-        self._stepped = True
+    def _noticing(self, step: Callable) -> Callable:
+        """Notice real steps, which no counter of iterations knows.
+
+        Torch has hooks for that, but once torch 2.1 has compiled anything,
+        those of a kind of optimizer that is new to it are never called.
+        """
+
+        @wraps(step)
+        def noticed(*args: Any, **kwargs: Any) -> Any:
+            result = step(*args, **kwargs)
+            self._stepped = True
+            return result
+
+        return noticed
