@@ -44,7 +44,6 @@ from .config_parts import (
 )
 from .inputs import ClipReader, OnTotal, SkippedInputs
 from .pretrained import PREFIXES, load_pretrained
-from .weights import read_weights
 
 TOKENS = 'tokens'
 WEIGHTS = dict(teacher=PREFIXES[0], student=PREFIXES[1])
@@ -109,13 +108,12 @@ class FeatureExtractor:
         init_default_scope(self.cfg.get('default_scope', 'mmaction'))
         self.device = torch.device(device or get_device())
         backbone = MODELS.build({**self.cfg.model.backbone, 'init_cfg': None})
-        prefix = load_pretrained(
+        found = load_pretrained(
             backbone,
             checkpoint,
             None if weights is None else WEIGHTS[weights],
             whole=True)
-        check_streams(self.cfg, read_weights(checkpoint)[1],
-                      os.fspath(checkpoint))
+        check_streams(self.cfg, found.meta, os.fspath(checkpoint))
         if hasattr(backbone, 'skip_empty_persons'):
             backbone.skip_empty_persons = True
         self.backbone = backbone.to(self.device).eval()
@@ -128,7 +126,7 @@ class FeatureExtractor:
             config=str(self.cfg.filename),
             checkpoint=os.fspath(checkpoint),
             checkpoint_sha256=hash_file(checkpoint),
-            prefix=prefix,
+            prefix=found.prefix,
             weights_sha256=hash_weights(backbone),
             skel_ssl=skel_ssl.__version__)
 

@@ -66,7 +66,7 @@ def init_model(config: ConfigLike,
         ValueError: If both ``checkpoint`` and ``pretrained`` are given, a
             weight is missing, left over or of another shape, the names do
             not fit the number of classes, or the config makes another stream
-            than the checkpoint was trained on.
+            than the weights were trained on.
     """
     if checkpoint is not None and pretrained is not None:
         raise ValueError(
@@ -89,7 +89,9 @@ def init_model(config: ConfigLike,
     else:
         _init_weights(model)
         if pretrained is not None:
-            load_pretrained(model.backbone, pretrained, pretrained_prefix)
+            found = load_pretrained(model.backbone, pretrained,
+                                    pretrained_prefix)
+            check_streams(cfg, found.meta, os.fspath(pretrained))
     model.cfg = cfg
     model.dataset_meta = _dataset_meta(cfg, model, meta, classes)
     return model.to(device or get_device()).eval()

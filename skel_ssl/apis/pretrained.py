@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Pre-trained encoders for downstream models."""
 import os
-from typing import Dict, Mapping, Optional, Union
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
 
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
@@ -15,6 +15,17 @@ from .weights import read_weights
 PREFIXES = ('target.teacher.module.', 'backbone.', '')
 
 
+class Pretrained(NamedTuple):
+    """What was loaded.
+
+    Attributes:
+        prefix (str): What stood before the encoder's names in the file.
+        meta (dict): ``meta`` of the checkpoint.
+    """
+    prefix: str
+    meta: Dict[str, Any]
+
+
 def _under(state_dict: Mapping[str, Tensor],
            prefix: str) -> Dict[str, Tensor]:
     return {
@@ -26,7 +37,7 @@ def _under(state_dict: Mapping[str, Tensor],
 def load_pretrained(backbone: nn.Module,
                     checkpoint: Union[str, os.PathLike],
                     prefix: Optional[str] = None,
-                    whole: bool = False) -> str:
+                    whole: bool = False) -> Pretrained:
     """Load a pre-trained encoder into a backbone, every weight in its place.
 
     Args:
@@ -39,13 +50,13 @@ def load_pretrained(backbone: nn.Module,
             as STRL takes an encoder, must get all of them.
 
     Returns:
-        str: The prefix.
+        Pretrained: Where the weights were, and what the file says of them.
 
     Raises:
         ValueError: If the file holds no weights, or one is missing, left
             over or of another shape.
     """
-    state_dict, _ = read_weights(checkpoint)
+    state_dict, meta = read_weights(checkpoint)
     if prefix is None:
         prefix = next(p for p in PREFIXES if _under(state_dict, p))
     weights = _under(state_dict, prefix)
@@ -67,7 +78,7 @@ def load_pretrained(backbone: nn.Module,
             f'all) of {type(backbone).__name__}, which would stay random: use '
             'the config of the pre-training, or a trained checkpoint of this '
             'model')
-    return prefix
+    return Pretrained(prefix, meta)
 
 
 def pretrained_init_cfg(backbone: dict,
@@ -92,6 +103,6 @@ def pretrained_init_cfg(backbone: dict,
     """
     init_default_scope('mmaction')
     model = MODELS.build({**backbone, 'init_cfg': None})
-    prefix = load_pretrained(model, checkpoint, prefix)
+    prefix = load_pretrained(model, checkpoint, prefix).prefix
     return dict(
         type='Pretrained', checkpoint=checkpoint, prefix=prefix or None)

@@ -10,7 +10,6 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from skel_ssl.apis.pretrained import load_pretrained
-from skel_ssl.apis.weights import read_weights
 from skel_ssl.registry import MODELS
 from skel_ssl.utils.streams import check_streams
 
@@ -150,9 +149,9 @@ def pretrained_encoder(cfg: Config,
     """
     backbone = build_backbone(cfg, persons)
     found = load_pretrained(backbone, checkpoint, prefix)
-    check_streams(cfg, read_weights(checkpoint)[1], str(checkpoint))
+    check_streams(cfg, found.meta, str(checkpoint))
     key = _key(cfg, backbone)
-    about = dict(checkpoint=str(checkpoint), prefix=found, **key)
+    about = dict(checkpoint=str(checkpoint), prefix=found.prefix, **key)
     return Encoder('pretrained', backbone, key, about)
 
 

@@ -2,6 +2,7 @@
 """``--stream``: what it sets, in every config, and what it leaves alone."""
 import argparse
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -189,12 +190,15 @@ class TestAnotherStreamThanInTraining:
         set_stream(cfg, 'b')
         torch.save(dict(state_dict=model.state_dict(),
                         meta=dict(cfg=cfg.pretty_text)), path)
-        init_model(cfg, path, 'cpu')
-        FeatureExtractor(cfg, path, device='cpu')
+        uses = (partial(init_model, checkpoint=path),
+                partial(init_model, pretrained=path),
+                partial(FeatureExtractor, checkpoint=path))
+        for use in uses:
+            use(cfg, device='cpu')
         set_stream(cfg, 'j')
-        for use in (init_model, FeatureExtractor):
+        for use in uses:
             with pytest.raises(ValueError, match='x.pth was trained on.*b'):
-                use(cfg, path, device='cpu')
+                use(cfg, device='cpu')
 
 
 def parse(*argv):
