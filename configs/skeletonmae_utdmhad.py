@@ -5,6 +5,8 @@ _base_ = [
     '_base_/schedules/skeletonmae_small.py'
 ]
 _base_.train_dataloader.dataset.pipeline.insert(-1, _base_.mask)
+# About as many steps as on NW-UCLA, of fewer clips.
+train_cfg = dict(max_epochs=110)
 
 # Pre-training has no evaluation loop.
 val_dataloader = val_evaluator = val_cfg = None

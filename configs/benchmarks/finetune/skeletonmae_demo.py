@@ -5,3 +5,6 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(num_frames=32), cls_head=dict(num_classes=_base_.classes))
+# A few minutes on a CPU.
+_base_.param_scheduler[1].update(milestones=[20, 25])
+train_cfg = dict(max_epochs=30, val_interval=30)
