@@ -1,5 +1,5 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
-# As many epochs as the fine-tuning of the other encoders: 40 minutes on one CPU
+# As many epochs as the fine-tuning of the other encoders: 40 minutes on a CPU
 # core. The rate of 128 clips, scaled to 32.
 _base_ = 'strl_110e.py'
 optim_wrapper = dict(optimizer=dict(lr=0.025))
