@@ -89,7 +89,8 @@ def extract(args: argparse.Namespace, console: Console) -> ClipFeatures:
     merge_options(cfg, args.cfg_options, args.stream)
     extractor = FeatureExtractor(cfg, args.checkpoint, args.weights,
                                  args.device, args.layout,
-                                 scale=args.scale)
+                                 scale=args.scale,
+                                 img_shape=args.img_shape)
     console.print(
         f'encoder: {type(extractor.backbone).__name__}, weights under '
         f'{extractor.about["prefix"]!r}', highlight=False)

@@ -98,7 +98,8 @@ def main() -> None:
         args.device,
         layout=args.layout,
         classes=args.classes,
-        scale=args.scale)
+        scale=args.scale,
+        img_shape=args.img_shape)
     results = inferencer(
         args.inputs,
         batch_size=args.batch_size,

@@ -6,7 +6,7 @@ from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple
 from mmengine.dataset import Compose
 
 from .clip_pipeline import run_pipeline
-from .inputs import Clip
+from .inputs import Clip, seen_persons
 
 Span = Tuple[int, int]
 
@@ -84,7 +84,7 @@ def cut_clip(clip: Clip, span: Span) -> Optional[Clip]:
     start, end = span
     if (start, end) == (0, clip['total_frames']):
         return clip
-    there = clip['keypoint'][:, start:end].any((1, 2, 3))
+    there = seen_persons(clip, slice(start, end))
     if not there.any():
         return None
     piece = dict(clip, total_frames=end - start)

@@ -4,7 +4,16 @@ import copy
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import (
+    Any,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from mmengine.config import Config
 
@@ -24,11 +33,15 @@ class ClipSettings:
         layout (SkeletonLayout, optional): The body, if the config names it.
         coordinates (int, optional): 2 or 3, None if it cannot be known.
         max_persons (int, optional): The most persons of a clip, None: any.
+        img_shape (tuple[int, int], optional): Height and width that images
+            are taken to have where a clip does not say it; None: it does not
+            matter.
     """
     pipeline: List[dict]
     layout: Optional[SkeletonLayout]
     coordinates: Optional[int]
     max_persons: Optional[int]
+    img_shape: Optional[Tuple[int, int]]
 
 
 def read_config(config: ConfigLike,
@@ -114,7 +127,8 @@ def read_clip_settings(cfg: Config,
         max_persons = dataset.get('max_persons', 2)
     return ClipSettings(
         pipeline, None if layout is None else get_layout(layout),
-        _count_coordinates(pipeline, backbone), max_persons)
+        _count_coordinates(pipeline, backbone),
+        _count_persons(pipeline, max_persons), _image_shape(pipeline))
 
 
 def split_dataset(cfg: Config, split: str) -> dict:
@@ -169,10 +183,31 @@ def _checks_clips(dataset: Dict[str, Any]) -> bool:
     return isinstance(kind, type) and issubclass(kind, SkeletonDataset)
 
 
+def _find_step(pipeline: Sequence[dict], name: str) -> Optional[dict]:
+    """The first transform whose name ends like this."""
+    kinds = (getattr(t['type'], '__name__', t['type']) for t in pipeline)
+    return next((t for kind, t in zip(kinds, pipeline)
+                 if kind.endswith(name)), None)
+
+
 def _count_coordinates(pipeline: Sequence[dict],
                        backbone: Any) -> Optional[int]:
-    kinds = [getattr(t['type'], '__name__', t['type']) for t in pipeline]
     for number in (2, 3):
-        if any(kind.endswith(f'PreNormalize{number}D') for kind in kinds):
+        if _find_step(pipeline, f'PreNormalize{number}D') is not None:
             return number
     return getattr(backbone, 'in_channels', None)
+
+
+def _count_persons(pipeline: Sequence[dict],
+                   max_persons: Optional[int]) -> Optional[int]:
+    """Not more than FormatGCNInput keeps, which cuts the others off; but any
+    number where the data may have any, and are cut in training, too."""
+    kept = _find_step(pipeline, 'FormatGCNInput')
+    if kept is None or max_persons is None:
+        return max_persons
+    return min(max_persons, kept.get('num_person', 2))
+
+
+def _image_shape(pipeline: Sequence[dict]) -> Optional[Tuple[int, int]]:
+    step = _find_step(pipeline, 'PreNormalize2D')
+    return None if step is None else step.get('img_shape', (1080, 1920))

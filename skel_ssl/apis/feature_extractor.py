@@ -86,6 +86,8 @@ class FeatureExtractor:
             :class:`SkeletonInferencer`.
         cfg_options (Mapping, optional): Settings of the config to override.
         scale (float): Factor of the coordinates, see :class:`ClipReader`.
+        img_shape (tuple[int, int], optional): Height and width of images, for
+            2D joints in pixels; see there.
 
     Raises:
         ValueError: If there are no such weights, one of them has no place,
@@ -100,7 +102,8 @@ class FeatureExtractor:
                  device: Optional[Union[str, torch.device]] = None,
                  layout: Optional[LayoutLike] = None,
                  cfg_options: Optional[Mapping[str, Any]] = None,
-                 scale: float = 1.) -> None:
+                 scale: float = 1.,
+                 img_shape: Optional[Tuple[int, int]] = None) -> None:
         if weights is not None and weights not in WEIGHTS:
             raise ValueError(f'there are no weights={weights!r}; choose one '
                              f'of {tuple(WEIGHTS)}')
@@ -121,7 +124,8 @@ class FeatureExtractor:
         self.pipeline = Compose(settings.pipeline)
         self.layout = check_layout(layout, settings.layout)
         self.reader = ClipReader(self.layout, settings.coordinates,
-                                 settings.max_persons, scale)
+                                 settings.max_persons, scale, img_shape,
+                                 settings.img_shape)
         self.about = dict(
             config=str(self.cfg.filename),
             checkpoint=os.fspath(checkpoint),

@@ -2,6 +2,7 @@
 """From what people have to clips that are fit for a model."""
 import logging
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import (
@@ -14,6 +15,7 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
+    Tuple,
     Union,
 )
 
@@ -66,18 +68,30 @@ class ClipReader:
         max_persons (int, optional): The most persons in a clip; None: any.
         scale (float): Factor of the coordinates, to bring them into the unit
             that the model was trained with: 0.001 makes millimetres metres.
+        img_shape (tuple[int, int], optional): Height and width of the images
+            that 2D coordinates are pixels of, where a clip does not say it.
+        assumed_img_shape (tuple[int, int], optional): What the pipeline
+            takes them for where nobody says it, which is worth a warning.
 
     Raises:
-        ValueError: If the scale is not above 0.
+        ValueError: If the scale is not above 0, or the model takes no pixels
+            and ``img_shape`` is given.
     """
     layout: Optional[SkeletonLayout] = None
     coordinates: Optional[int] = None
     max_persons: Optional[int] = 2
     scale: float = 1.
+    img_shape: Optional[Tuple[int, int]] = None
+    assumed_img_shape: Optional[Tuple[int, int]] = None
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ValueError(f'scale={self.scale} must be above 0')
+        if self.img_shape is not None and self.assumed_img_shape is None:
+            raise ValueError(
+                f'img_shape={self.img_shape}: the pipeline of this model has '
+                'no PreNormalize2D, so the size of images does not matter: '
+                'leave it out')
 
     def read(self,
              inputs: Union[Input, Iterable[Input]],
@@ -202,7 +216,19 @@ class ClipReader:
         fault = clip_fault(clip)
         if fault is not None:
             raise InputError(f'{where}: {fault}{_way_out(fault)}')
+        if self.img_shape is not None:
+            clip.setdefault('img_shape', self.img_shape)
+        elif self.assumed_img_shape is not None and 'img_shape' not in clip:
+            self._warn_of_pixels(where, *self.assumed_img_shape)
         return self._present(clip, where)
+
+    @staticmethod
+    def _warn_of_pixels(where: str, height: int, width: int) -> None:
+        warnings.warn(
+            f'{where}, and perhaps others: nothing says how large its images '
+            f'are. They are taken for {width} x {height} pixels, by the '
+            'config. If they are not, give img_shape=(height, width), or '
+            '--img-shape HEIGHT WIDTH', stacklevel=2)
 
     def _check_shape(self, keypoint: np.ndarray, where: str) -> None:
         _, _, joints, coordinates = shape = keypoint.shape
@@ -237,7 +263,10 @@ class ClipReader:
 
     def _present(self, clip: Clip, where: str) -> Clip:
         """Without absent persons, in float32."""
-        there = clip['keypoint'].any((1, 2, 3))
+        there = seen_persons(clip)
+        if not there.any():
+            raise InputError(f'{where}: it shows nobody: no joint has a score '
+                             'above 0')
         if self.max_persons is not None and there.sum() > self.max_persons:
             raise InputError(
                 f'{where}: it shows {there.sum()} persons, and the model '
@@ -252,6 +281,16 @@ class ClipReader:
             raise InputError(f'{where}: it has coordinates beyond those of '
                              'float32: is the unit right?')
         return clip
+
+
+def seen_persons(clip: Mapping[str, Any],
+                 frames: slice = slice(None)) -> np.ndarray:
+    """Which persons have a joint with coordinates and, where scores are
+    known, one above 0, in these frames of a clip: ``(M,)`` bool."""
+    seen = clip['keypoint'][:, frames].any(-1)
+    if 'keypoint_score' in clip:
+        seen &= clip['keypoint_score'][:, frames] > 0
+    return seen.any((1, 2))
 
 
 def list_inputs(inputs: Union[Input, Iterable[Input]]) -> List[_Source]:

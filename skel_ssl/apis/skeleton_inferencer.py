@@ -100,6 +100,8 @@ class SkeletonInferencer(BaseInferencer):
         show_progress (bool): Whether more than a few inputs have a progress
             bar.
         scale (float): Factor of the coordinates, see :class:`ClipReader`.
+        img_shape (tuple[int, int], optional): Height and width of images, for
+            2D joints in pixels; see there.
 
     Raises:
         ValueError: If the model does not classify, the layout is another one,
@@ -118,7 +120,8 @@ class SkeletonInferencer(BaseInferencer):
                  classes: Optional[Classes] = None,
                  cfg_options: Optional[Mapping[str, Any]] = None,
                  show_progress: bool = True,
-                 scale: float = 1.) -> None:
+                 scale: float = 1.,
+                 img_shape: Optional[Tuple[int, int]] = None) -> None:
         self._classes = classes
         if weights is None:
             warnings.warn('no weights are given: they are random, and so are '
@@ -131,7 +134,8 @@ class SkeletonInferencer(BaseInferencer):
         settings = read_clip_settings(self.cfg, self.model.backbone)
         self.layout = check_layout(layout, settings.layout)
         self.reader = ClipReader(self.layout, settings.coordinates,
-                                 settings.max_persons, scale)
+                                 settings.max_persons, scale, img_shape,
+                                 settings.img_shape)
         self.weights = weights
 
     @property

@@ -8,7 +8,7 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Mapping, Optional, Union
 
 import numpy as np
 from mmengine.logging import print_log
@@ -39,9 +39,28 @@ def hash_file(path: Union[str, os.PathLike]) -> str:
 
 
 def hash_object(value: Any) -> str:
-    """SHA-256 of a config, or of anything else that JSON can write."""
-    text = json.dumps(value, sort_keys=True, default=repr)
+    """SHA-256 of a config, or of anything else that JSON can write.
+
+    A ``layout`` that is a file counts by what is in it.
+    """
+    text = json.dumps(_with_layouts(value), sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_layouts(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {
+            key: hash_file(value) if key == 'layout' and _is_file(value) else
+            _with_layouts(value)
+            for key, value in node.items()
+        }
+    if isinstance(node, (list, tuple)):
+        return [_with_layouts(item) for item in node]
+    return node
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and os.path.isfile(value)
 
 
 class FeatureCache:

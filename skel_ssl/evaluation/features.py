@@ -1,16 +1,20 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Features of the clips of a data set, extracted once."""
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Sequence
 
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset, pseudo_collate
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from skel_ssl.datasets.checks import clip_name, label_fault
-from skel_ssl.datasets.seeded_sampler import SeededIndex, sample_seed
+from skel_ssl.datasets.seeded_sampler import (
+    SeededIndex,
+    isolated_random,
+    sample_seed,
+)
 from skel_ssl.datasets.subjects import recording_of, subject_of
 from skel_ssl.models.ops.persons import present_persons
 from skel_ssl.models.ops.pooling import pool_tokens
@@ -82,6 +86,21 @@ def describe_clips(dataset: BaseDataset) -> Dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in about.items()}
 
 
+class _SeededItems(Dataset):
+    """Makes each item with the seed of its index, of any kind of data set:
+    those of MMAction2 take no notice of a :class:`SeededIndex`."""
+
+    def __init__(self, dataset: BaseDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: SeededIndex) -> Any:
+        with isolated_random(index.seed):
+            return self.dataset[index]
+
+
 @torch.no_grad()
 def extract_features(dataset: BaseDataset,
                      encode: Callable[[Tensor], Tensor],
@@ -123,7 +142,7 @@ def extract_features(dataset: BaseDataset,
         raise ValueError(f'persons={persons!r} must be one of {PERSONS}')
     about = describe_clips(dataset)
     loader = DataLoader(
-        dataset,
+        _SeededItems(dataset),
         batch_size=batch_size,
         num_workers=num_workers,
         sampler=[

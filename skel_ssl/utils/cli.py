@@ -155,6 +155,13 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         help='factor of the coordinates: .001 makes millimetres metres '
         '(default: 1)')
     parser.add_argument(
+        '--img-shape',
+        nargs=2,
+        type=int,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='of the images that 2D coordinates are pixels of, where a file '
+        'does not say it')
+    parser.add_argument(
         '--stream',
         choices=STREAMS,
         help='the stream that the model was trained on, if it was chosen by '

@@ -30,8 +30,8 @@ def use_person_batches(cfg: Config, where: str) -> None:
             batches are made there by the main process.
 
     Raises:
-        ValueError: If the model is of another kind, or there is no such
-            place.
+        ValueError: If the model is of another kind, or computes absent
+            persons, or there is no such place.
     """
     if where not in PLACES:
         raise ValueError(f'person batches are made in {PLACES}, not {where!r}')
@@ -41,6 +41,7 @@ def use_person_batches(cfg: Config, where: str) -> None:
     if loader and _is(model, MaskedSkeletonModel):
         name = 'PersonDataset'
         loader.drop_last = True
+        _check_preprocessor(cfg)
     elif loader and _is(model, RecognizerGCN):
         name = 'ClipDataset'
         _take_finished_clips(cfg)
@@ -63,6 +64,16 @@ def use_person_batches(cfg: Config, where: str) -> None:
 
 def _is(model: object, kind: type) -> bool:
     return isinstance(model, type) and issubclass(model, kind)
+
+
+def _check_preprocessor(cfg: Config) -> None:
+    """Absent persons are never in these batches, so they cannot be kept."""
+    found = cfg.model.get('data_preprocessor') or {}
+    if not found.get('skip_empty_persons', True):
+        raise ValueError(
+            'skip_empty_persons=False computes absent persons, which are in '
+            'no batch of persons: set it to True, or leave --person-batches '
+            'out')
 
 
 def _take_finished_clips(cfg: Config) -> None:

@@ -433,6 +433,20 @@ class TestTwoDimensions:
         assert windows[1]['scores'] == pytest.approx(
             infer_2d(part)[0]['scores'], abs=1e-5)
 
+    def test_as_large_as_the_images_are(self, infer_2d, tmp_path):
+        """A file that does not say it, against the clip that does."""
+        clip = dict(coco_clip('a'), img_shape=(480, 640))
+        np.save(tmp_path / 'a.npy', clip['keypoint'].astype(np.float32))
+        del clip['keypoint_score']
+        told = SkeletonInferencer(
+            SKELETONMAE_2D, infer_2d.weights, 'cpu', img_shape=(480, 640))
+        path = str(tmp_path / 'a.npy')
+        expected = infer_2d(clip)[0]['scores']
+        assert told(path)[0]['scores'] == pytest.approx(expected, abs=1e-4)
+        with pytest.warns(UserWarning, match='how large its images are'):
+            unsaid = infer_2d(path)[0]['scores']
+        assert np.abs(np.subtract(unsaid, expected)).max() > 1e-3
+
     def test_layout_by_another_name(self, infer_2d):
         assert infer_2d.layout.joints[0] == 'nose'
         with pytest.raises(InputError, match='takes 2'):

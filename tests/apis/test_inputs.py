@@ -15,6 +15,7 @@ import torch
 
 from skel_ssl.apis import ClipReader, InputError
 from skel_ssl.apis.input_files import READERS
+from skel_ssl.apis.inputs import seen_persons
 from skel_ssl.apis.video import follow
 from skel_ssl.datasets.layouts import COCO, COCO17, KINECT20, NTU25
 from skel_ssl.datasets.sources.ntu_persons import select_persons
@@ -149,6 +150,36 @@ def test_numbers_beyond_float32():
         for given, scale in ((clip, 1.), (KEYPOINT, 1e300)):
             with pytest.raises(InputError, match='beyond those of float32'):
                 read(given, ClipReader(NTU25, 3, scale=scale))
+
+
+def test_who_has_no_score_is_not_there():
+    found = coco_clip('a', persons=3)
+    found['keypoint_score'][1:, :] = 0
+    found['keypoint_score'][2, 3, 5] = .5
+    clip = read_one(found, ClipReader(COCO17, 2, 2))
+    np.testing.assert_array_equal(clip['keypoint'], found['keypoint'][[0, 2]])
+    assert seen_persons(clip).tolist() == [True, True]
+    assert seen_persons(clip, slice(4, 9)).tolist() == [True, False]
+    with pytest.raises(InputError, match='shows nobody: no joint has a sco'):
+        read(coco_clip('b', 'unseen'), ClipReader(COCO17, 2))
+
+
+def test_how_large_the_images_are(tmp_path):
+    own = coco_clip('a')
+    bare = {key: own[key] for key in ('keypoint', 'keypoint_score')}
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        read([own, bare], ClipReader(COCO17, 2))  # it does not matter
+        told = ClipReader(COCO17, 2, img_shape=(480, 640),
+                          assumed_img_shape=(1080, 1920))
+        shapes = [clip['img_shape'] for clip in read([own, bare], told)]
+        assert shapes == [(1080, 1920), (480, 640)]
+    unsaid = ClipReader(COCO17, 2, assumed_img_shape=(1080, 1920))
+    with pytest.warns(UserWarning, match='input 1, .* for 1920 x 1080 pixels'):
+        clips = read([own, bare], unsaid)
+    assert 'img_shape' not in clips[1]  # left to the pipeline
+    with pytest.raises(ValueError, match='has no PreNormalize2D'):
+        ClipReader(NTU25, 3, img_shape=(480, 640))
 
 
 def test_scores_that_do_not_fit():

@@ -61,6 +61,45 @@ def test_csv_in_any_order(tmp_path):
         read_recording(path, LAYOUT).keypoint, walk(2))
 
 
+def number_frames(path, number):
+    """Write another number into the column of frames."""
+    header, *rows = [
+        line.split(',') for line in path.read_text().splitlines()]
+    column = header.index('frame')
+    for row in rows:
+        row[column] = str(number(int(row[column])))
+    path.write_text('\n'.join(map(','.join, [header, *rows])))
+
+
+@pytest.mark.parametrize('step', [1, 5])
+def test_frames_without_a_row_stay(tmp_path, step):
+    keypoint = walk(2, 10)
+    keypoint[0, 2:4] = 0  # somebody else is there
+    keypoint[:, 5:8] = 0
+    path = tmp_path / 'x.csv'
+    write_csv(path, NAMES, keypoint)
+    number_frames(path, lambda n: 7 + step * n)
+    np.testing.assert_array_equal(
+        read_recording(path, LAYOUT).keypoint, keypoint)
+
+
+@pytest.mark.parametrize('frames', [(0, 33, 67, 100), (0, .04, .08, 4)])
+def test_times_are_no_frames(tmp_path, frames):
+    path = tmp_path / 'x.csv'
+    write_csv(path, NAMES, walk(1, 4))
+    number_frames(path, lambda n: frames[n])
+    np.testing.assert_array_equal(
+        read_recording(path, LAYOUT).keypoint, walk(1, 4))
+
+
+def test_frames_that_are_far_apart(tmp_path):
+    path = tmp_path / 'x.csv'
+    write_csv(path, NAMES, walk(1, 4))
+    number_frames(path, lambda n: 10**11 if n == 3 else n)
+    with pytest.raises(BadFileError, match='from 0 to 1e.11, so hardly any'):
+        read_recording(path, LAYOUT)
+
+
 def text_of(tmp_path, persons=1):
     path = tmp_path / 'x.csv'
     write_csv(path, NAMES, walk(persons))

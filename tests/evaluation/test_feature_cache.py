@@ -134,3 +134,16 @@ def test_files_have_a_hash(tmp_path):
 def test_configs_have_a_hash():
     assert hash_object(dict(a=1, b=[2])) == hash_object(dict(b=[2], a=1))
     assert hash_object(dict(a=1)) != hash_object(dict(a=2))
+
+
+def test_a_layout_counts_by_what_is_in_its_file(tmp_path):
+    path = tmp_path / 'body.json'
+    config = dict(pipeline=[dict(type='PoseGenSkeFeat', layout=str(path))])
+    found = [hash_object(config)]  # no file yet: the text
+    for text in ('{"bones": []}', '{"bones": [[1, 0]]}', '{"bones": []}'):
+        path.write_text(text)
+        found.append(hash_object(config))
+    assert len(set(found)) == 3 and found[1] == found[3]
+    moved = path.rename(tmp_path / 'other.json')
+    config['pipeline'][0]['layout'] = str(moved)
+    assert hash_object(config) == found[1]

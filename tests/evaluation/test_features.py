@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from mmaction.datasets import PoseDataset
 from mmengine.registry import init_default_scope
 
 from skel_ssl.datasets import RaggedStore, SkeletonDataset
@@ -175,6 +176,22 @@ def test_several_clips_of_a_sample_are_averaged(dataset, tmp_path):
     assert np.array_equal(found.features, again.features)  # seeded
     assert found.features.shape == (4, 3)
     assert found.num_persons.tolist() == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_views_of_a_data_set_that_knows_no_seeds(tmp_path, num_workers):
+    turned = [dict(type='PoseRandomRotate'), *PIPELINE]
+    path = tmp_path / 'split.pkl'
+    names = [x['frame_dir'] for x in CLIPS]
+    path.write_bytes(
+        pickle.dumps(dict(split=dict(all=names), annotations=CLIPS)))
+    clips = PoseDataset(str(path), turned, split='all')
+    found = [
+        extract(clips, view=view, num_workers=num_workers)['mean'].features
+        for view in (1, 2, 1)
+    ]
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    assert np.array_equal(found[0], found[2])
 
 
 def test_a_running_training_does_not_notice(dataset):

@@ -18,14 +18,15 @@ class ClipDataset(BatchDataset):
     """Clips with their classes, for training with labels.
 
     A batch is ``inputs (N, 1, M, T, V, C)`` float32 and ``labels (N,)``
-    int64. The persons of a clip are cropped and turned alike, and keep their
-    places; M is the ``num_person`` of the pipeline's ``FormatGCNInput``, or
-    the most that a clip has. Nothing is computed for an absent one, which is
-    zeros. For the arguments see :class:`BatchDataset`.
+    int64. The persons of a clip are cropped and turned alike, with jitter of
+    their own, and keep their places; M is the ``num_person`` of the
+    pipeline's ``FormatGCNInput``, or the most that a clip has. Nothing is
+    computed for an absent one, which is zeros. For the arguments see
+    :class:`BatchDataset`.
 
     Raises:
         ValueError: Also, if a clip has no class, see :func:`label_fault`, or
-            the pipeline has a mask.
+            the pipeline has a mask, or puts copies into empty places.
     """
     samples = 'clips'
 
@@ -35,6 +36,11 @@ class ClipDataset(BatchDataset):
                 f'{self.pipeline.mask!r} is for pre-training, and a '
                 'ClipDataset has no use for a mask: leave it out of the '
                 'pipeline, or take a PersonDataset')
+        if self.pipeline.repeats_persons:
+            raise ValueError(
+                "FormatGCNInput(mode='loop') fills empty places with person "
+                '0, and here they are left empty: take that mode out, or '
+                'train without person batches')
 
     def _read(self, clips: SkeletonDataset, idx: int) -> Dict[str, Any]:
         clip = super()._read(clips, idx)
@@ -80,7 +86,8 @@ class ClipDataset(BatchDataset):
         seeds = seeds.repeat_interleave(clips.shape[1])
         rows, seeds, places = self._send(clips.flatten()[slots], seeds[slots],
                                          slots)
-        made = self.pipeline.make(self.persons, rows, seeds)['inputs']
+        made = self.pipeline.make(self.persons, rows, seeds,
+                                  places % clips.shape[1])['inputs']
         inputs = made.new_zeros(clips.numel(), *made.shape[1:])
         inputs.index_copy_(0, places, made)
         return dict(

@@ -57,6 +57,7 @@ class BatchPipeline:
         self.sampler: Any = None  # a PoseTransform
         self.mask: Optional[Any] = None
         self.num_persons: Optional[int] = None
+        self.repeats_persons = False
         self._values: List[Tuple[str, PoseTransform]] = []
         seen: Dict[str, int] = Counter()
         for transform in rest:
@@ -80,6 +81,7 @@ class BatchPipeline:
                 'streams than joints')
         if hasattr(transform, 'num_person'):
             self.num_persons = transform.num_person
+            self.repeats_persons = getattr(transform, 'mode', '') == 'loop'
 
     def _add(self, name: str, transform: Any) -> None:
         form = getattr(transform, 'batch_form', None)
@@ -135,14 +137,19 @@ class BatchPipeline:
         results['keypoint'] = keypoint[:self.num_persons, :count]
         return results
 
-    def make(self, persons: RaggedPersons, rows: Tensor,
-             seeds: Tensor) -> Dict[str, Any]:
+    def make(self,
+             persons: RaggedPersons,
+             rows: Tensor,
+             seeds: Tensor,
+             slots: Optional[Tensor] = None) -> Dict[str, Any]:
         """Make a batch, where the frames are.
 
         Args:
             persons (RaggedPersons): All persons.
             rows (Tensor): ``(P,)`` int64, which to take.
             seeds (Tensor): ``(P,)`` int64, their seeds.
+            slots (Tensor, optional): ``(P,)`` int64, their places in the
+                clip, where its persons share a seed.
 
         Returns:
             dict: ``inputs (P, T, V, C)`` float32. With masks also ``mask
@@ -150,7 +157,7 @@ class BatchPipeline:
             of that shape if it is asked for; and ``indices`` unless the
             number of hidden tokens differs from person to person.
         """
-        draw = Draw(seeds)
+        draw = Draw(seeds, slots)
         plan = self.sampler.plan_frames(persons.length[rows],
                                         draw.within(self._sampler_name))
         made = plan.take(persons.frames, persons.start[rows])

@@ -7,8 +7,10 @@ whatever else is in the batch. The generator is SplitMix64 (Steele, Lea and
 Flood, OOPSLA 2014), whose state is a counter: any place can be computed
 without those before it.
 """
+import copy
 import math
 import zlib
+from typing import Optional
 
 import torch
 from torch import Tensor
@@ -57,17 +59,32 @@ class Draw:
     Args:
         seeds (Tensor): ``(P,)`` int64, the seeds of the samples; the numbers
             are made on their device.
+        slots (Tensor, optional): ``(P,)`` int64, the places of persons that
+            share the seed of their clip, see :meth:`of_persons`.
     """
 
-    def __init__(self, seeds: Tensor) -> None:
+    def __init__(self, seeds: Tensor, slots: Optional[Tensor] = None) -> None:
         self._states = mix(seeds + _STEP)
+        self._slots = slots
         self._prefix = ''
 
     def within(self, name: str) -> 'Draw':
         """The same samples, with other numbers under the same names."""
-        other = Draw.__new__(Draw)
-        other._states = self._states
+        other = copy.copy(self)
         other._prefix = f'{self._prefix}{name}/'
+        return other
+
+    def of_persons(self) -> 'Draw':
+        """Numbers of each person's own, where those of a clip share a seed.
+
+        Person 0, and persons that are samples themselves, have the same
+        numbers as before.
+        """
+        if self._slots is None:
+            return self
+        other = copy.copy(self)
+        other._states = self._states + mix(self._slots * _STEP)
+        other._slots = None
         return other
 
     def uniform(self, name: str, *shape: int) -> Tensor:

@@ -40,6 +40,8 @@ def read_recording(path: Path, layout: SkeletonLayout) -> Recording:
       ``<joint>_z`` of each joint of the layout; without ``_z`` it is 2D, with
       ``<joint>_score`` if they are known. Rows are sorted by ``frame``, and
       persons by ``person``; who has no row in a frame is absent from it.
+      Frames that are left out between others stay, with nobody in them, if
+      ``frame`` counts in whole numbers and equal steps.
     - ``.json``: an object with ``frames``, (T, V, C) or (M, T, V, C), and if
       they are known ``scores``, without the last axis. ``joints`` names the
       joints, if their order is not the layout's.
@@ -73,13 +75,13 @@ def _read_csv(path: Path, layout: SkeletonLayout) -> Recording:
     if not body:
         raise BadFileError('it has no rows below its header')
     table = _numbers(header, body)
-    frames, frame = _places(table, header, 'frame')
+    frames, frame = _with_gaps(*_places(table, header, 'frame'))
     persons, person = _places(table, header, 'person')
     if len(persons) * len(frames) > _MAX_PLACES * len(table):
         raise BadFileError(
             f'its {len(table)} rows are of {len(persons)} persons in '
-            f'{len(frames)} frames, so hardly anybody is there: is the '
-            'column "person" right?')
+            f'{len(frames)} frames, so hardly anybody is there: are the '
+            'columns "frame" and "person" right?')
     column = dict(zip(header, _to_float32(table).T))
     values = np.zeros((len(persons), len(frames), layout.num_joints,
                        len(suffixes)), np.float32)
@@ -109,6 +111,24 @@ def _places(table: np.ndarray, header: Sequence[str],
         raise BadFileError(f'row {strange[0] + 1}, {name}: '
                            f'{column[strange[0]]} is no number of a {name}')
     return np.unique(column, return_inverse=True)
+
+
+def _with_gaps(frames: np.ndarray,
+               frame: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """With the frames that were left out, where those that are there count
+    in whole numbers and steps that are multiples of the usual one."""
+    steps = np.diff(frames)
+    step = np.median(steps) if len(steps) else 1.
+    if step % 1 or (frames % 1).any() or (steps % step).any():
+        return frames, frame  # times, say
+    count = round((frames[-1] - frames[0]) / step) + 1
+    if count > _MAX_PLACES * len(frame):
+        raise BadFileError(
+            f'its {len(frames)} frames are numbered from {frames[0]:g} to '
+            f'{frames[-1]:g}, so hardly anybody is there: is the column '
+            '"frame" right?')
+    place = np.round((frames - frames[0]) / step).astype(int)
+    return frames[0] + step * np.arange(count), place[frame]
 
 
 def _check_columns(header: Sequence[str],

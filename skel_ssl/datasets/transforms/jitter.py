@@ -94,7 +94,8 @@ class PoseJitter(PoseTransform):
 
     def on_batch(self, persons: Tensor, draw: Draw) -> Tensor:
         valid = (persons != 0).any(-1)
-        noise = draw.normal('noise', *persons.shape[1:]) * self.sigma
+        own = draw.of_persons()  # as in a clip, nobody moves with another
+        noise = own.normal('noise', *persons.shape[1:]) * self.sigma
         noise *= valid[..., None]
         if self.unit == 'box':
             noise *= box_diagonals(persons, valid)[..., None, None]

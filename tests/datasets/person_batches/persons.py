@@ -39,6 +39,9 @@ class FixedDraw:
     def within(self, name):
         return self
 
+    def of_persons(self):
+        return self
+
 
 def feed(monkeypatch, numbers):
     """Let NumPy's global functions make their results of these numbers."""

@@ -115,6 +115,22 @@ def test_persons_of_a_clip_are_turned_alike(tmp_path):
     assert (one - again).abs().max() > .1
 
 
+def test_persons_of_a_clip_have_jitter_of_their_own(tmp_path):
+    clip = walk(np.random.default_rng(0), 1, 30)
+    clip = np.concatenate([clip, clip])
+    clip[1, 0, 0, 0] += 1e-5
+    steps = [MIDDLE, dict(type='PoseJitter', sigma=.1), *PACK]
+    ann_file = write(tmp_path / 'a.pkl', [clip])
+    dataset = ClipDataset(clips_of(ann_file, steps))
+    made = dataset.__getitems__(seeded(0))['inputs'][0, 0]
+    still = ClipDataset(clips_of(ann_file, [MIDDLE, *PACK]))
+    noise = made - still.__getitems__(seeded(0))['inputs'][0, 0]
+    pairs = noise.flatten(1)
+    assert torch.corrcoef(pairs)[0, 1].abs() < .2
+    torch.testing.assert_close(pairs.std(1), torch.full((2, ), .1),
+                               atol=.01, rtol=0)
+
+
 def test_the_places_are_as_many_as_a_clip_has_persons(tmp_path):
     """Where the pipeline does not say how many."""
     rng = np.random.default_rng(0)
@@ -181,6 +197,10 @@ def test_faults(ann_file, tmp_path):
     with pytest.raises(ValueError, match='MotionAwareMask.*no use for a mask'):
         ClipDataset(clips_of(ann_file, [*PLAIN[:-1], MASK, PACK[1]]),
                     lazy_init=True)  # and not after all clips are read
+    with pytest.raises(ValueError, match=r"mode='loop'\) fills empty places"):
+        ClipDataset(clips_of(ann_file, [
+            *PLAIN[:-2], dict(PACK[0], mode='loop'), PACK[1]]),
+            lazy_init=True)
     clips = [walk(np.random.default_rng(0), 1, 20)] * 3
     data = pickle.loads(
         Path(write(tmp_path / 'a.pkl', clips)).read_bytes())

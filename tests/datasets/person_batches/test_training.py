@@ -222,6 +222,10 @@ def test_configs_without_batches():
     cfg = load('benchmarks/knn/skel2vec_demo')
     with pytest.raises(ValueError, match='leave --person-batches out'):
         use_person_batches(cfg, 'device')
+    cfg = load('mamp_demo')
+    cfg.model.data_preprocessor.skip_empty_persons = False
+    with pytest.raises(ValueError, match='computes absent persons, which'):
+        use_person_batches(cfg, 'device')
     with pytest.raises(ValueError, match="not 'gpu'"):
         use_person_batches(load('mamp_demo'), 'gpu')
 
