@@ -1,5 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Figures over seeds: mean, spread, intervals."""
+import json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -83,6 +84,21 @@ def done_stages(records: Sequence[Record],
     """What the records hold of a stage that is done."""
     found = [record['stages'].get(stage) for record in records]
     return [x for x in found if x is not None and x['state'] == 'done']
+
+
+def unlike_seeds(records: Sequence[Record], stage: str) -> List[List[int]]:
+    """The seeds of a stage, in groups with the same config, data, tests and
+    grids of the probes: one group, unless something was changed between."""
+    groups: Dict[str, List[int]] = {}
+    for content in done_stages(records, stage):
+        kind = [content.get(key) for key in ('config_sha256', 'data_sha256',
+                                             'tests')]
+        grids = [[name, list(note.get('validation_accuracy') or ())]
+                 for run in content.get('runs', ())
+                 for name, note in run['notes'].items()]
+        text = json.dumps([kind, grids], sort_keys=True)
+        groups.setdefault(text, []).append(content.get('seed', 0))
+    return list(groups.values())
 
 
 def choose_readout(records: Sequence[Record],

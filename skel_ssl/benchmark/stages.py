@@ -209,8 +209,8 @@ class Planner:
                 name: str) -> Optional[Stage]:
         cfg = self._read(method, 'frozen', data)
         suite = self.suite
-        loader = ('val_dataloader'
-                  if cfg and cfg.get('val_dataloader') else 'test_dataloader')
+        loader = ('test_dataloader' if cfg and cfg.get('test_dataloader')
+                  else 'val_dataloader')
         return cfg and self._stage(
             name,
             method,

@@ -11,6 +11,7 @@ from .figures import (
     choose_readout,
     done_stages,
     find_figure,
+    unlike_seeds,
     validation_accuracy,
 )
 from .rows import NONE, NOT_RUN, Entry, Records, Row, Table, rows_of, title_of
@@ -73,6 +74,15 @@ def accuracy_table(suite: Suite, data: DataSet, test: str,
         for warning in content.get('warnings', ())
         if warning.startswith(f'{test}: ')
     })
+    for row in rows:
+        for stage in (row.stage, 'finetune'):
+            groups = unlike_seeds(row.records, stage)
+            if len(groups) > 1:
+                seeds = ' and '.join(', '.join(map(str, x)) for x in groups)
+                notes.append(
+                    f'{row.title}: not of one kind. {stage} of the seeds '
+                    f'{seeds} had other settings or data: run the suite '
+                    'again, or do not trust their mean.')
     return Table(title, head, lines, notes)
 
 
@@ -116,12 +126,16 @@ def _frozen(metric: str, readout: str) -> Callable[[Row, str], Entry]:
 
 def _chosen(suite: Suite, metric: str) -> Callable[[Row, str], Entry]:
     """The figure of the read-out that the training subjects chose: for a
-    probe by that probe, for all else by the suite's first one."""
+    probe by that probe, for all else by the suite's first one. If they chose
+    none, all else is of the first read-out."""
     probes = [metric, *suite.protocols]
     probe = next((name for name in probes if name in PROBES), 'linear')
 
     def find(row: Row, test: str) -> Entry:
         readout = choose_readout(row.records, row.stage, suite.readouts, probe)
+        if (readout is None and metric in PROBES
+                and done_stages(row.records, row.stage)):
+            return Entry(NONE)  # a grid of one: nothing was cross-validated
         readout = readout or suite.readouts[0]
         if row.method.encoder == 'raw' and metric.startswith('knn'):
             readout = FLAT

@@ -26,16 +26,18 @@ def evaluation_datasets(cfg: Config) -> Dict[str, dict]:
     """Configs of the clips: ``'train'`` and ``'test'``, not augmented, and
     ``'views'``, augmented training clips.
 
-    The first two get the pipeline of ``val_dataloader`` (``test_dataloader``
-    if there is none), the last the ``train_pipeline`` of the config (that of
-    ``train_dataloader`` if there is none). Wrappers that repeat the training
-    set are taken off.
+    The test clips are those of ``test_dataloader`` (``val_dataloader`` if
+    there is none). The first two get the pipeline of ``val_dataloader``
+    (``test_dataloader`` if there is none), the last the ``train_pipeline`` of
+    the config (that of ``train_dataloader`` if there is none). Wrappers that
+    repeat the training set are taken off.
 
     Raises:
         ValueError: If the config has no training set, or neither of the
             others, or if the augmented clips are of other streams.
     """
-    test = cfg.get('val_dataloader') or cfg.get('test_dataloader')
+    test = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    plain = cfg.get('val_dataloader') or test
     train = cfg.get('train_dataloader')
     if not train or not test:
         missing = 'train_dataloader' if not train else 'val_dataloader'
@@ -44,7 +46,8 @@ def evaluation_datasets(cfg: Config) -> Dict[str, dict]:
             'trains and tests a recognizer on the same encoder, such as one '
             'of configs/benchmarks/linear')
     # Written out, so that nothing is shared with the config.
-    test = copy.deepcopy(dict(test['dataset']))
+    test = copy.deepcopy(
+        dict(test['dataset'], pipeline=plain['dataset']['pipeline']))
     train = copy.deepcopy(dict(train['dataset']))
     while 'dataset' in train and 'pipeline' not in train:
         train = dict(train['dataset'])
@@ -52,11 +55,11 @@ def evaluation_datasets(cfg: Config) -> Dict[str, dict]:
         train,
         pipeline=copy.deepcopy(cfg.get('train_pipeline', train['pipeline'])))
     train.update(pipeline=copy.deepcopy(test['pipeline']), test_mode=True)
-    plain, drawn = (streams_of(x['pipeline']) for x in (train, views))
-    if plain != drawn:
+    given, drawn = (streams_of(x['pipeline']) for x in (train, views))
+    if given != drawn:
         raise ValueError(
             f'{cfg.filename}: augmented training clips would be of streams '
-            f'{drawn}, the others of {plain}. They are made by '
+            f'{drawn}, the others of {given}. They are made by '
             'train_pipeline and by the pipeline of val_dataloader: give both '
             'the same feats, as --stream does')
     return dict(train=train, test=test, views=views)

@@ -120,6 +120,8 @@ class Settings:
             wrong = [x for x in values if not is_right(x)]
             if wrong:
                 raise ValueError(f'{name}: {wrong[0]!r} must be {what}')
+            if len(set(values)) < len(values):
+                raise ValueError(f'{name}={list(values)} has a number twice')
 
 
 @dataclass

@@ -192,6 +192,37 @@ def test_each_probe_chooses_its_readout():
     assert held_out['mean', 'knn_k1'] == '–'
 
 
+def test_nothing_is_best_where_nothing_was_compared():
+    suite = suite_of(protocols=['linear', 'knn'])
+    found = frozen()
+    for run in found['runs']:
+        run['notes']['linear'].pop('validation_accuracy')
+    cell = Cell('mae', 'demo', 0)
+    record = new_record(suite, cell)
+    record['stages']['frozen'] = found
+    table = make_tables(suite, {cell: record})[0]
+    row = dict(zip(table.head, texts(table)[-2]))
+    assert row['linear, best read-out'] == '–'
+    assert row['linear, joint'].startswith('75.0')
+    assert row['kNN k=1'].startswith('40.0 (mean)')
+
+
+def test_seeds_of_two_kinds_show():
+    suite = suite_of()
+    records = fill(suite)
+    for seed, config in ((0, 'a'), (1, 'b')):
+        stage = records[Cell('random', 'demo', seed)]['stages']['frozen']
+        stage.update(seed=seed, config_sha256=config)
+    table = make_tables(suite, records)[0]
+    (note, ) = (x for x in table.notes if 'not of one kind' in x)
+    assert 'frozen of the seeds 0 and 1 had other settings' in note
+    stage.update(config_sha256='a')
+    assert 'not of one kind' not in str(make_tables(suite, records)[0].notes)
+    grid = stage['runs'][0]['notes']['linear']['validation_accuracy']
+    grid['0.77'] = 0.
+    assert 'not of one kind' in str(make_tables(suite, records)[0].notes)
+
+
 @pytest.mark.parametrize('views, said', [
     (0, 'probes on the training clips, their'),
     (8, 'probes on the training clips and 8 augmented copies of each, their'),

@@ -20,6 +20,21 @@ def test_all_clips_are_of_the_stream_that_is_asked_for(path):
                 ('train', 'test', 'views'), [['b']])
 
 
+def test_a_validation_is_no_test():
+    """Within the training split, say; its pipeline is that of all clips."""
+    cfg = Config.fromfile(ROOT / 'configs/benchmarks/linear/mamp_nwucla.py')
+    cfg.val_dataloader.dataset.update(split='xview_clean_train',
+                                      subjects=['1'])
+    cfg.val_dataloader.dataset.pipeline[1].num_clips = 3
+    found = evaluation_datasets(cfg)
+    assert found['test']['split'] == 'xview_clean_val'
+    assert 'subjects' not in found['test']
+    for part in ('train', 'test'):
+        assert found[part]['pipeline'][1]['num_clips'] == 3
+    cfg.pop('test_dataloader')
+    assert evaluation_datasets(cfg)['test']['subjects'] == ['1']
+
+
 def test_augmented_clips_of_another_stream_are_an_error():
     cfg = Config.fromfile(ROOT / 'configs/benchmarks/linear/skel2vec_demo.py')
     for transform in cfg.train_pipeline:

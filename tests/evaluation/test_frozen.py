@@ -23,8 +23,11 @@ from skel_ssl.evaluation.report import (
     make_table,
 )
 
+# Of the rates and penalties the second is the best.
+RATES, PENALTIES = (1e-5, .3, 1e-4), (1e3, 1e-2, 10.)
 QUICK = Settings(
-    seeds=2, learning_rates=(.01, .3), epochs=4, batch_size=32, subsets=2)
+    seeds=2, learning_rates=RATES, penalties=PENALTIES, epochs=4,
+    batch_size=32, subsets=2)
 
 
 @pytest.mark.parametrize('name, value, said', [
@@ -46,6 +49,7 @@ QUICK = Settings(
     ('ratios', (.1, 5), 'ratios: 5 must be above 0 and at most 1'),
     ('ratios', (0., ), 'ratios: 0.0 must be above 0'),
     ('shots', (10, 0), 'shots: 0 must be a whole number, 1 or more'),
+    ('ks', (1, 20, 1), r'ks=\[1, 20, 1\] has a number twice'),
 ])
 def test_settings_that_cannot_be(name, value, said):
     with pytest.raises(ValueError, match=said):
@@ -100,15 +104,15 @@ def test_linear(sets):
     how = dict(epochs=4, batch_size=32)
     rate, tried = choose_setting(
         lambda x, y, rates: train_probes(x, y, 4, rates, **how), x, y, folds,
-        [.01, .3])
+        RATES)
     note = scores.notes['linear']
-    assert note['learning_rate'] == rate
+    assert note['learning_rate'] == rate == RATES[1]
     assert note['validation_accuracy'] == {
         str(k): v
         for k, v in tried.items()
     }
     assert (note['held_out_by'], note['folds']) == ('subject', 5)
-    assert note['on_the_edge']  # there are but two
+    assert note['on_the_edge']  # the highest
     expected = [
         float(
             probe_accuracy(
@@ -130,7 +134,7 @@ def test_recordings_are_held_out_where_no_subject_is_known(sets):
     x, y = tensors(train)
     _, tried = choose_setting(
         lambda x, y, rates: train_probes(
-            x, y, 4, rates, epochs=4, batch_size=32), x, y, folds, [.01, .3])
+            x, y, 4, rates, epochs=4, batch_size=32), x, y, folds, RATES)
     assert note['validation_accuracy'] == {
         str(k): v
         for k, v in tried.items()
@@ -139,13 +143,13 @@ def test_recordings_are_held_out_where_no_subject_is_known(sets):
 
 def test_logistic(sets):
     """The penalty of held-out subjects, then all clips, once."""
-    scores = run(sets, ['logistic'], replace(QUICK, penalties=(1e-3, .1)))
+    scores = run(sets, ['logistic'])
     (x, y), (test_x, test_y) = (tensors(s) for s in sets)
     folds = validation_folds(sets[0].labels, sets[0].subjects)
     penalty, tried = choose_setting(
-        lambda x, y, grid: fit_probes(x, y, 4, grid), x, y, folds, [1e-3, .1])
+        lambda x, y, grid: fit_probes(x, y, 4, grid), x, y, folds, PENALTIES)
     note = scores.notes['logistic']
-    assert note['penalty'] == penalty
+    assert note['penalty'] == penalty == PENALTIES[1]
     assert note['validation_accuracy'] == {
         str(k): v
         for k, v in tried.items()
@@ -206,16 +210,25 @@ def test_k_beyond_the_gallery(sets):
 
 
 def test_few_labels(sets, monkeypatch):
-    seen = []
+    seen, asked = [], []
 
     def spy(x, y, *args, **kwargs):
         seen.append(len(x))
+        asked.append((args, kwargs['seed'], kwargs['epochs']))
         return train_probes(x, y, *args, **kwargs)
 
     monkeypatch.setattr(frozen, 'train_probes', spy)
-    scores = run(sets, ['semi'])
+    scores = run(sets, ['semi'], replace(QUICK, semi_learning_rate=.07))
+    assert asked == [((4, [.07]), subset, 4) for subset in (0, 1)] * 3
     train = sets[0]
     names, labels = train.names.tolist(), train.labels.tolist()
+    x, y = tensors(train)
+    kept = choose_few_labels(names, labels, .1, 1)
+    probes = train_probes(x[kept], y[kept], 4, [.07], seed=1, epochs=4,
+                          batch_size=32)
+    assert scores.values['semi_10'][1] == probe_accuracy(
+        probes, *tensors(sets[1]))[0]
+    assert scores.notes['semi_10']['learning_rate'] == .07
     for ratio, title in ((.01, 'semi_1'), (.05, 'semi_5'), (.1, 'semi_10')):
         assert len(scores.values[title]) == 2
         subsets = scores.notes[title]['subsets']
@@ -262,13 +275,13 @@ def test_probes_train_on_views_but_are_chosen_on_clips(sets):
     hits = 0.
     folds = validation_folds(train.labels, train.subjects)
     for fold in folds:
-        probes = train_probes(seen[:, fold.fit], labels[fold.fit], 4, [.01],
+        probes = train_probes(seen[:, fold.fit], labels[fold.fit], 4, [.3],
                               **how)
         hits += probe_accuracy(probes, seen[0][fold.held_out],
                                labels[fold.held_out])[0] * len(fold.held_out)
     found, = evaluator.run(train, [test], ['linear'], [0], views=views)
     tried = found.notes['linear']['validation_accuracy']
-    assert tried['0.01'] == pytest.approx(hits / len(train))
+    assert tried['0.3'] == pytest.approx(hits / len(train))
     assert found.values != plain.values
 
 

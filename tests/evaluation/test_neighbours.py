@@ -70,6 +70,13 @@ def test_majority_is_that_of_scikit_learn(data, k):
     assert found[f'knn_k{k}'] == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_number_that_is_named_twice(data):
+    once = evaluate_neighbours(*data, ks=[1, 3], recalls=[2], retrieval=True)
+    twice = evaluate_neighbours(
+        *data, ks=[1, 3, 1], recalls=[2, 2], retrieval=True)
+    assert once == twice
+
+
 def test_one_neighbour_needs_no_temperature(data):
     found = {
         evaluate_neighbours(*data, ks=[1], temperature=t)['knn_k1']

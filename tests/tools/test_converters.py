@@ -213,8 +213,10 @@ def test_npz_there_and_back(tool, tmp_path):
                          pkl)
     assert code == 0 and '10 clips' in printed
     code, printed = tool('convert', 'to-npz', pkl, '--protocol', 'xsub',
-                         '--out', two)
+                         '--out', two, '--report', tmp_path / 'r.json')
     assert code == 0
+    report = json.loads((tmp_path / 'r.json').read_text())
+    assert (report['train'], report['test'], report['cut']) == (6, 4, 0)
     assert '6 clips to train, 4 to test' in printed and '0 were cut' in printed
     with np.load(two) as back:
         for name, array in arrays.items():

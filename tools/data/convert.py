@@ -26,6 +26,7 @@ from skel_ssl.utils.converting import (
     convert,
     read_clips,
 )
+from skel_ssl.utils.files import write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -189,6 +190,10 @@ def convert_to_npz(args: argparse.Namespace, console: Console) -> None:
     with console.status(f'writing {args.out}'):
         counts = npz.write_npz(args.out, data, args.protocol, args.frames,
                                args.persons)
+    if args.report is not None:
+        write_json(args.report,
+                   dict(source=str(args.file), protocol=args.protocol,
+                        frames=args.frames, persons=args.persons, **counts))
     console.print(
         f'{args.out}: {counts["train"]:,} clips to train, {counts["test"]:,} '
         f'to test, {args.out.stat().st_size / 2**20:,.0f} MiB; '

@@ -13,11 +13,13 @@ from .splits import Protocol, clean_name
 # From so many copied frames on, or such a share, a clip is not its own.
 _MIN_FRAMES, _MIN_SHARE = 8, .5
 
-# What a protocol promises to keep apart, by its name.
+# What a protocol promises to keep apart, by its name; a cv1 is a fold of a
+# cross-validation.
 _PROMISES = (
     ('subject', re.compile(
-        r'(?:^|_|\d)(?:x_?sub(?:j|ject)?|cs)(?:_|\d|$)|cross.?sub')),
-    ('camera', re.compile(r'(?:^|_|\d)(?:x_?view|cv)(?:_|\d|$)|cross.?view')),
+        r'(?:^|_|\d)(?:x_?sub(?:j|ject)?(?:_|\d|$)|cs(?:_|$))|cross.?sub')),
+    ('camera', re.compile(
+        r'(?:^|_|\d)(?:x_?view(?:_|\d|$)|cv(?:_|$))|cross.?view')),
     ('setup', re.compile(r'(?:^|_|\d)x_?set(?:up)?(?:_|\d|$)|cross.?set')),
 )
 

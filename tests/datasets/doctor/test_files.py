@@ -187,7 +187,7 @@ def test_cameras_and_setups_on_both_sides():
 @pytest.mark.parametrize('name, promise', [
     ('xsub', True), ('ntu60_xsub', True), ('cross-subject', True),
     ('cs', True), ('xsub2', True), ('within_subject', False),
-    ('max_subset', False), ('all', False)])
+    ('max_subset', False), ('cs1', False), ('all', False)])
 def test_what_a_name_promises(name, promise):
     split = {f'{name}_train': ['a'], f'{name}_val': ['b']}
     found = find(make('ab', subject=1), split)
