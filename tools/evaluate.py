@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import Progress
@@ -23,7 +23,7 @@ from skel_ssl.evaluation.features import PERSONS
 from skel_ssl.evaluation.frozen import PROTOCOLS, Settings
 from skel_ssl.evaluation.report import as_record, footnotes, make_table
 from skel_ssl.models.ops.pooling import READOUTS
-from skel_ssl.utils.cli import merge_options, run
+from skel_ssl.utils.cli import OptionsAction, merge_options, run
 from skel_ssl.utils.environment import environment
 from skel_ssl.utils.files import write_json
 from skel_ssl.utils.streams import STREAMS
@@ -138,7 +138,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in train.py')
     args = parser.parse_args()
     if args.seeds < 1 or args.subsets < 1 or args.epochs < 1:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from skel_ssl.datasets.few_labels import hash_clips
 from skel_ssl.datasets.pickle_io import load_annotations
 from skel_ssl.datasets.ragged_store import RaggedStore, is_store
 from skel_ssl.evaluation.feature_cache import hash_object
 from skel_ssl.evaluation.feature_source import hash_data
-from skel_ssl.utils.cli import check_option_names
+from skel_ssl.utils.cli import OptionsAction, check_option_names
 
 # Where the data lie is no part of what a config says: their hash is.
 _PLACES = ('ann_file', 'data_root')
@@ -45,7 +45,7 @@ def words_of(options: Mapping[str, Any]) -> List[str]:
         ValueError: If a value would not come through as what it is.
     """
     parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs=1, action=DictAction)
+    parser.add_argument('--cfg-options', nargs=1, action=OptionsAction)
     words = []
     for name, value in options.items():
         word = f'{name}={_text(value)}'

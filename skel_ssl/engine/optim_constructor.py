@@ -3,11 +3,15 @@
 from typing import Any, Dict, List
 
 import torch
-from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.optim import (
+    AmpOptimWrapper,
+    DefaultOptimWrapperConstructor,
+    OptimWrapper,
+)
 from packaging.version import Version
 from torch import nn
 
-from skel_ssl.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from skel_ssl.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 
 def merge_groups(params: List[dict]) -> List[dict]:
@@ -68,7 +72,9 @@ class TrainableParamsConstructor(DefaultOptimWrapperConstructor):
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         settings = self.optimizer_cfg
-        scaled = self.optim_wrapper_cfg.get('type') == 'AmpOptimWrapper'
+        kind = self.optim_wrapper_cfg.get('type', OptimWrapper)
+        kind = OPTIM_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+        scaled = kind is not None and issubclass(kind, AmpOptimWrapper)
         if not {'fused', 'foreach'} & set(
                 settings) and not scaled and has_fused_kernel(
                     settings['type'], model):

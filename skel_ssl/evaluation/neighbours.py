@@ -105,7 +105,7 @@ def evaluate_neighbours(gallery: Tensor,
     if not len(gallery) or not len(query):
         raise ValueError(f'a gallery of {len(gallery)} and a query of '
                          f'{len(query)} clips: neither may be empty')
-    ks, recalls = dict.fromkeys(ks), dict.fromkeys(recalls)  # each once
+    ks, recalls = sorted(set(ks)), sorted(set(recalls))  # each once
     wanted = [*ks, *(recalls if retrieval else ())]
     for k in wanted:
         if not 1 <= k <= len(gallery):

@@ -28,6 +28,23 @@ from .faults import explain, log_must_be_writable
 from .streams import set_stream, stream_fault
 
 DEBUG_HINT = '(SKEL_SSL_DEBUG=1 shows where)'
+
+
+class OptionsAction(DictAction):
+    """``DictAction`` that says what is wrong with a word that is no
+    ``key=value``."""
+
+    def __call__(self,
+                 parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace,
+                 values: Any,
+                 option_string: Optional[str] = None) -> None:
+        for word in values or ():
+            if '=' not in word:
+                raise argparse.ArgumentError(
+                    self, f'{word!r} is no key=value: write {word}=... '
+                    'without white space, one word a setting')
+        super().__call__(parser, namespace, values, option_string)
 # Keys that a config need not have, but that mean something to the runner or
 # the tools.
 _RUNNER_KEYS = {
@@ -61,7 +78,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config: key=value with the dots of '
         'nested keys, lists as key="[a,b]" or key=a,b, no white space')
     parser.add_argument(
@@ -169,7 +186,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in train.py')
 
 

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 from typing import Any, List, Optional
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from rich.console import Console
 
 from skel_ssl.datasets.checks import clip_name
-from skel_ssl.utils.cli import check_option_names
+from skel_ssl.utils.cli import OptionsAction, check_option_names
 
 from .animations import check_format
 from .cameras import VIEWS
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in train.py')
 
 

@@ -100,6 +100,16 @@ def test_frames_that_are_far_apart(tmp_path):
         read_recording(path, LAYOUT)
 
 
+@pytest.mark.parametrize('mark, said', [(';', 'semicolons'),
+                                        ('\t', 'tabs')])
+def test_other_separators(tmp_path, mark, said):
+    path = tmp_path / 'x.csv'
+    write_csv(path, NAMES, walk())
+    path.write_text(path.read_text().replace(',', mark))
+    with pytest.raises(BadFileError, match=f'separated by {said}: write com'):
+        read_recording(path, LAYOUT)
+
+
 def text_of(tmp_path, persons=1):
     path = tmp_path / 'x.csv'
     write_csv(path, NAMES, walk(persons))
@@ -174,11 +184,21 @@ def test_json_with_joints_in_another_order(tmp_path):
 
 @pytest.mark.parametrize(('content', 'message'), [
     ('{', 'it is not JSON'),
-    ('[]', 'it is not JSON'),
-    ('{"frames": [[[1, "x", 3]]]}', 'ValueError'),
-    ('{"frames": [[[1, {}, 3]]]}', 'TypeError'),
-    ('{"frames": [[[1, 2, 3]], [[1, 2]]]}', 'ValueError'),
-    ('{"frame": []}', "KeyError: 'frames'"),
+    ('[]', 'it is a list, not an object with'),
+    ('{"frames": [[[1, "x", 3]]]}', r'"frames"\[0\]\[0\]\[1\] is "x", not a'),
+    ('{"frames": [[[1, {}, 3]]]}', r'"frames"\[0\]\[0\]\[1\] is {}, not a n'),
+    ('{"frames": [[[1, 2], [1, 2]], [[1, 2], null]]}',
+     r'"frames"\[1\]\[1\] is null, not a number. Fill gaps'),
+    ('{"frames": [[[1, 2]], null, [[1, 2]]]}', r'"frames"\[1\] is null, not'),
+    ('{"frames": [[[1, 2, 3]], [[1, 2]]]}', '"frames" are no array of num'),
+    ('{"frames": [[[1, 2, 3], [1, 2, 3]], [[1, 2, 3]], [[1, 2, 3]]]}',
+     r'"frames"\[0\] has 2 entries, most others have 1'),
+    ('{"frames": {"0": 1}}', '"frames" is {"0": 1}, not a number'),
+    ('{"frames": %s1%s}' % ('[' * 400, ']' * 400), '"frames" are no array'),
+    ('{"frames": [[[1, 2]]], "scores": [["a"]]}', r'"scores"\[0\]\[0\] is "a'),
+    ('{"frame": []}', r"an object with \['frame'\], not an object with the"),
+    (json.dumps(dict(frames=np.zeros((12, 2, 4, 3)).tolist())),
+     '12 persons in 2 frames: persons come first'),
     ('{"frames": [[[1, 2, 3, 4]]]}', r'shape \(1, 1, 1, 4\), not'),
     ('{"frames": [1, 2]}', r'shape \(2,\), not'),
     (json.dumps(dict(frames=walk()[0].tolist(), joints=NAMES[:3])),

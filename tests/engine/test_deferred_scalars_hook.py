@@ -1,13 +1,17 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The log is the same, and the device is asked once per interval."""
+from types import SimpleNamespace
+
 import pytest
 import torch
+from mmengine.hooks import LoggerHook
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
 from skel_ssl.engine import DeferredScalarsHook
+from skel_ssl.engine.hooks.deferred_scalars_hook import logging_interval
 from tests.engine.fetches import Asked
 
 STEPS, EPOCHS = 7, 3
@@ -97,6 +101,15 @@ def test_a_checkpoint_has_what_was_not_logged_yet(tmp_path, monkeypatch):
     assert 'update_scalar' not in vars(runner.message_hub)
 
 
-def test_wrong_interval():
+def test_wrong_interval(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match='interval=0'):
         DeferredScalarsHook(interval=0)
+    hook = dict(deferred_scalars=dict(type='DeferredScalarsHook', interval=2))
+    with pytest.raises(ValueError, match=r'\(interval=2\) .* interval=3: '):
+        train(tmp_path, monkeypatch, hook, interval=3)
+
+
+def test_several_logs():
+    hooks = [LoggerHook(interval=n) for n in (4, 6)]
+    assert logging_interval(SimpleNamespace(hooks=hooks)) == 2
+    assert logging_interval(SimpleNamespace(hooks=[])) == 1

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -202,6 +203,19 @@ def test_a_skipped_step_is_no_update(tmp_path):
     assert runner.model.teacher.num_updates == 8
     decays = [.5 + .4 * i / (4 * NUM_BATCHES) for i in range(8)]
     assert logged_decays(runner) == pytest.approx(decays)
+
+
+class FusedOptimWrapper(OptimWrapper):
+    """Has a scaler whose skipped steps are the kernel's own affair."""
+    loss_scaler = SimpleNamespace(is_enabled=lambda: True)
+
+
+def test_a_fused_optimizer_behind_a_scaler(tmp_path):
+    model = Student()
+    wrapper = FusedOptimWrapper(torch.optim.Adam(
+        model.backbone.parameters(), fused=True))
+    with pytest.raises(ValueError, match='a fused optimizer hides the steps'):
+        train(tmp_path, model, optim_wrapper=wrapper)
 
 
 def test_a_resumed_run_continues_the_schedule(tmp_path):

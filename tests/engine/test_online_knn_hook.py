@@ -107,6 +107,19 @@ def test_it_is_the_teachers_accuracy(cfg, tmp_path):
         assert line[f'monitor/{name}'] == pytest.approx(value)
 
 
+def test_a_loop_of_iterations(cfg, tmp_path):
+    cfg.train_cfg = dict(
+        type='IterBasedTrainLoop', max_iters=6, val_interval=6)
+    cfg.param_scheduler = []
+    cfg.default_hooks.checkpoint = None
+    hook = dict(dataset=looked_at(cfg), interval=3)
+    with pytest.raises(ValueError, match='OnlineKNNHook counts epochs.* has '
+                                         'none: give it by_epoch=False'):
+        train(cfg, tmp_path / 'epochs', **hook)
+    _, lines = train(cfg, tmp_path / 'steps', by_epoch=False, **hook)
+    assert [x['step'] for x in lines] == [2, 5]
+
+
 def test_training_does_not_notice(cfg, tmp_path):
     cfg.model.backbone.drop_path_rate = .5  # draws from the generator
     states = [
@@ -122,7 +135,7 @@ def test_a_model_without_a_teacher(cfg):
     model = MODELS.build(cfg.model)
     model.target.teacher = None
     hook = OnlineKNNHook(looked_at(cfg), ks=(1, ))
-    runner = SimpleNamespace(model=model)
+    runner = SimpleNamespace(model=model, train_loop=None)
     hook.before_train(runner)
     model.train()
     found = hook._measure(runner)

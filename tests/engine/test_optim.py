@@ -157,14 +157,17 @@ def test_adam_is_fused_unless_told_otherwise(kind, given, fused):
     assert settings == dict(type=kind, lr=.1, **given)
 
 
-def test_adam_is_not_fused_with_a_gradient_scaler(monkeypatch):
+@pytest.mark.parametrize('kind', [
+    'AmpOptimWrapper', 'mmengine.AmpOptimWrapper',
+    amp_optimizer_wrapper.AmpOptimWrapper])
+def test_adam_is_not_fused_with_a_gradient_scaler(monkeypatch, kind):
     """A fused kernel skips a step by itself, after hooks have been told."""
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available',
                         lambda: True)
     wrapper = build_optim_wrapper(
         torch.nn.Linear(3, 3),
         dict(
-            type='AmpOptimWrapper',
+            type=kind,
             constructor='TrainableParamsConstructor',
             optimizer=dict(type='AdamW', lr=.1)))
     assert wrapper.optimizer.defaults['fused'] is None

@@ -84,7 +84,7 @@ def test_persons_that_are_hardly_there(tmp_path):
                    for i in range(20000))
     path = tmp_path / 'x.csv'
     path.write_text(','.join(COLUMNS) + '\n' + rows)
-    with pytest.raises(BadFileError, match='column "person"'):
+    with pytest.raises(BadFileError, match='and "person" right'):
         read_recording(path, BODY)
 
 

@@ -88,5 +88,6 @@ def test_autocast_stays_in_float32():
 
 
 def test_wrong_exponent():
-    with pytest.raises(ValueError, match='beta=0'):
-        CosineErrorHead(beta=0)
+    for beta in (0, .5, float('nan')):
+        with pytest.raises(ValueError, match=f'beta={beta} must be 1 or more'):
+            CosineErrorHead(beta=beta)

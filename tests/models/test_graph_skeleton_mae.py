@@ -236,6 +236,21 @@ def test_sources_of_the_target():
     assert not [k for k in model.state_dict() if k.startswith('target.')]
 
 
+def test_a_frozen_target_of_another_checkpoint():
+    """It is the loaded embedding, not the random one from before."""
+    trained = build(target='embed')
+    nn.init.normal_(trained.backbone.joint_embed.weight)
+    model = build(target='frozen')
+    model.load_state_dict(trained.state_dict())
+    graphs = torch.randn(4, 17, 2)
+    assert torch.equal(
+        model.target(graphs), trained.backbone.joint_embed(graphs))
+    other = build(target='frozen')
+    nn.init.normal_(model.backbone.joint_embed.weight)
+    other.load_state_dict(model.state_dict())  # which has its own
+    assert torch.equal(other.target(graphs), model.target(graphs))
+
+
 def test_coordinates_with_a_squared_error():
     model = build(
         target='coord',

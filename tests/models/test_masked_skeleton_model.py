@@ -190,6 +190,51 @@ def test_clear_errors():
         model.data_preprocessor(bad)
 
 
+def test_a_mask_that_is_no_tensor():
+    data = batch()
+    for sample in data['data_samples']:
+        sample.set_field(sample.mask.numpy(), 'mask')
+    with pytest.raises(TypeError, match="'mask' of a clip is a ndarray, not "
+                                        'a tensor: .*torch.from_numpy'):
+        build().data_preprocessor(data)
+
+
+def test_a_target_of_other_tokens():
+    motion = dict(type='MotionTarget', patch_len=6)
+    head = dict(type='RegressionHead', in_dims=16, out_dims=18)
+    with pytest.raises(ValueError, match='patch_len=6 and the backbone 3.*set '
+                                         'target.patch_len=3, and head.out_'):
+        build(target=motion, head=head)
+
+
+@pytest.mark.parametrize('width', [1, 15])
+def test_a_head_of_another_width(width):
+    """A width of 1 would be compared with every one of the target's."""
+    model = build(
+        head=dict(type='RegressionHead', in_dims=16, out_dims=width))
+    data = model.data_preprocessor(batch())
+    said = rf', {width}\) and the targets .*, 16\): set the out_dims.*, 16$'
+    with pytest.raises(ValueError, match=said):
+        model(mode='loss', **data)
+
+
+def test_a_teacher_with_weights_is_not_initialised_again(tmp_path):
+    model = build()
+    with torch.no_grad():
+        model.teacher.module.norm.weight.fill_(7)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
+    loaded = build(init_cfg=dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'a.pth')))
+    trained = build()
+    trained.teacher.update_parameters(model.backbone, .5)
+    with torch.no_grad():
+        trained.teacher.module.norm.weight.fill_(3)
+    trained.init_weights()
+    assert (loaded.backbone.norm.weight == 1).all()
+    assert (loaded.teacher.module.norm.weight == 7).all()
+    assert (trained.teacher.module.norm.weight == 3).all()
+
+
 def test_reference_unshuffle_needs_the_ranking():
     neck = dict(
         type='TransformerDecoder',

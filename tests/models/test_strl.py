@@ -136,6 +136,15 @@ def test_absent_persons_change_nothing(variant, training):
             torch.testing.assert_close(found, value, atol=1e-6, rtol=1e-5)
 
 
+def test_who_is_seen_in_no_frame_that_is_left():
+    x = clips()
+    x[:, 1, ::2] = 0  # strides of 2 leave the even frames
+    model = recognizer(build(**VARIANTS['strides'])).eval()
+    torch.testing.assert_close(
+        model.cls_head(model.backbone(x)),
+        model.cls_head(model.backbone(x[:, :1])), atol=1e-6, rtol=1e-5)
+
+
 @pytest.mark.parametrize('training', [True, False])
 def test_absent_frames_change_nothing(training):
     x = clips()

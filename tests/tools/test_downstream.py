@@ -1,5 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Pre-train, probe, test: what the tools hand on, and how they refuse."""
+import argparse
 import importlib.util
 import json
 import pickle
@@ -247,6 +248,17 @@ def test_amp_trains_close_to_float32(call_tool, pretrained):
     for i, record in rounded.items():
         assert record['loss'] == pytest.approx(exact[i]['loss'], abs=.01)
         assert record['loss'] != exact[i]['loss']  # it was autocast
+
+
+def test_a_setting_without_its_sign(capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction)
+    found = parser.parse_args(['--cfg-options', 'a.b=1', 'c=[1,x=2]'])
+    assert found.cfg_options == {'a.b': 1, 'c': [1, 'x=2']}
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--cfg-options', 'train_cfg.max_epochs', '1'])
+    assert ("--cfg-options: 'train_cfg.max_epochs' is no key=value: write "
+            'train_cfg.max_epochs=...') in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('option', [

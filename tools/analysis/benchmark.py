@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
 import skel_ssl
-from skel_ssl.utils.cli import check_option_names, run
+from skel_ssl.utils.cli import OptionsAction, check_option_names, run
 from skel_ssl.utils.environment import cpu_name
 from skel_ssl.utils.files import write_json
 from skel_ssl.utils.step_benchmark import (
@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in tools/train.py; of the '
         'baseline, too')
     parser.add_argument(

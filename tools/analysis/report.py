@@ -12,13 +12,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import Progress
 
 from skel_ssl.report import find_run, make_page, write_page
 from skel_ssl.report.overview import read_weights
-from skel_ssl.utils.cli import run
+from skel_ssl.utils.cli import OptionsAction, run
 from skel_ssl.visualization.options import read_config
 
 
@@ -60,7 +59,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in train.py, such as '
         'train_dataloader.dataset.ann_file=FILE')
     args = parser.parse_args()

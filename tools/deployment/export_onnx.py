@@ -8,7 +8,6 @@ random clips, and only written if they agree to 1e-4.
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +19,7 @@ from skel_ssl.apis.export import (
     export_onnx,
     load_for_export,
 )
-from skel_ssl.utils.cli import check_option_names, run
+from skel_ssl.utils.cli import OptionsAction, check_option_names, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config: key=value')
     return parser.parse_args()
 

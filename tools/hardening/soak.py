@@ -16,7 +16,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
@@ -24,7 +24,12 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 import skel_ssl  # noqa: F401  registers everything
-from skel_ssl.utils.cli import build_runner, check_option_names, run
+from skel_ssl.utils.cli import (
+    OptionsAction,
+    build_runner,
+    check_option_names,
+    run,
+)
 from skel_ssl.utils.files import write_json
 from skel_ssl.utils.person_batches import PLACES, use_person_batches
 
@@ -66,7 +71,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in tools/train.py')
     args = parser.parse_args()
     args.every = args.every or max(args.steps // 100, 1)

@@ -13,13 +13,13 @@ import re
 from pathlib import Path
 from typing import Any, Callable, List, Sequence
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import track
 
 from skel_ssl.datasets.layouts import get_layout
-from skel_ssl.utils.cli import check_option_names, run
+from skel_ssl.utils.cli import OptionsAction, check_option_names, run
 from skel_ssl.visualization.animations import check_format, save_animation
 from skel_ssl.visualization.cameras import VIEWS
 from skel_ssl.visualization.clip_sources import (
@@ -109,7 +109,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in train.py')
     args = parser.parse_args()
     for option in ('show_number', 'num_poses', 'fps'):

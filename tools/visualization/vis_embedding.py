@@ -10,14 +10,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import Progress
 
 from skel_ssl.evaluation.encoders import make_encoders
 from skel_ssl.evaluation.feature_source import FeatureSource
 from skel_ssl.models.ops.pooling import READOUTS
-from skel_ssl.utils.cli import run
+from skel_ssl.utils.cli import OptionsAction, run
 from skel_ssl.visualization.embedding import (
     METHODS,
     check_method,
@@ -78,7 +77,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in train.py')
     args = parser.parse_args()
     if args.max_clips < 5 or args.perplexity <= 0 or args.seed < 0:

@@ -17,6 +17,7 @@ _AXES = ('x', 'y', 'z')
 _SCORE = 'score'
 # Of a message: names in it, and names that one of them is compared with.
 _MOST_NAMES, _MOST_COMPARED = 6, 500
+_MOST_PERSONS = 10  # in fewer frames: the axes have changed places
 # Of the places of persons in frames, one in so many is taken, at least.
 _MAX_PLACES = 100
 
@@ -146,6 +147,12 @@ def _check_columns(header: Sequence[str],
                           for suffix in suffixes]
     missing = _without(wanted, header)
     unknown = _without(header, [*wanted, 'person'])
+    if len(header) == 1:
+        for mark, name in ((';', 'semicolons'), ('\t', 'tabs')):
+            if mark in header[0]:
+                raise BadFileError(
+                    f'its columns are separated by {name}: write commas (and '
+                    'a point in decimals)')
     if missing or unknown:
         raise BadFileError(
             f'its columns are not those of layout {layout.name!r}: '
@@ -198,15 +205,19 @@ def _numbers(header: Sequence[str],
 def _read_json(path: Path, layout: SkeletonLayout) -> Recording:
     try:
         content = json.loads(path.read_bytes())
-        keypoint = _to_float32(np.array(content['frames'], np.float64))
-        score = content.get('scores')
-        if score is not None:
-            score = _to_float32(np.array(score, np.float64))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError,
-            RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        raise BadFileError(f'it is not JSON ({error})') from None
+    if not isinstance(content, dict) or 'frames' not in content:
+        what = (f'an object with {sorted(content)[:_MOST_NAMES]}'
+                if isinstance(content, dict) else
+                f'a {type(content).__name__}')
         raise BadFileError(
-            'it is not JSON with the numbers of each frame as "frames" '
-            f'({type(error).__name__}: {error})') from None
+            f'it is {what}, not an object with the numbers of each frame as '
+            '"frames"')
+    keypoint = _json_array(content, 'frames')
+    score = content.get('scores')
+    if score is not None:
+        score = _json_array(content, 'scores')
     recording = _shaped(keypoint, score)
     names = content.get('joints', list(layout.joints))
     if not isinstance(names, list) or not all(
@@ -223,6 +234,46 @@ def _read_json(path: Path, layout: SkeletonLayout) -> Recording:
     order = [names.index(name) for name in layout.joints]
     return Recording(*(part if part is None else part[:, :, order]
                        for part in recording))
+
+
+def _json_array(content: Dict[str, object], name: str) -> np.ndarray:
+    """The numbers in nested lists.
+
+    Raises:
+        BadFileError: If one is missing, or the lists are of unlike lengths.
+    """
+    values = content[name]
+    try:
+        return _to_float32(np.array(values, np.float64))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        try:
+            fault = _json_fault(values, f'"{name}"')
+        except RecursionError:
+            fault = None
+        raise BadFileError(fault or f'its "{name}" are no array of numbers '
+                           f'({error})') from None
+
+
+def _json_fault(values: object, where: str) -> Optional[str]:
+    """The first thing in nested lists that no array can hold."""
+    if not isinstance(values, list):
+        if isinstance(values, (int, float)):
+            return None
+        shown = 'null' if values is None else json.dumps(values)[:40]
+        return (f'{where} is {shown}, not a number. Fill gaps of a joint, or '
+                'write 0 for all joints of a person who is absent')
+    lengths = [len(x) if isinstance(x, list) else -1 for x in values]
+    usual = Counter(lengths).most_common(1)[0][0] if lengths else 0
+    for i, (value, length) in enumerate(zip(values, lengths)):
+        place = f'{where}[{i}]'
+        if length != usual:
+            fault = None if length >= 0 else _json_fault(value, place)
+            return fault or (f'{place} has {max(length, 0)} entries, most '
+                             f'others have {max(usual, 0)}')
+        fault = _json_fault(value, place)
+        if fault is not None:
+            return fault
+    return None
 
 
 def _read_npy(path: Path, layout: SkeletonLayout) -> Recording:
@@ -257,6 +308,11 @@ def _shaped(keypoint: np.ndarray,
         raise BadFileError(
             f'its coordinates have shape {keypoint.shape}, not (frames, '
             'joints, 2 or 3), nor persons before that')
+    if keypoint.shape[0] > max(keypoint.shape[1], _MOST_PERSONS):
+        raise BadFileError(
+            f'its coordinates have shape {keypoint.shape}, which is '
+            f'{keypoint.shape[0]} persons in {keypoint.shape[1]} frames: '
+            'persons come first, then frames')
     if score is not None and score.shape != keypoint.shape[:3]:
         raise BadFileError(
             f'its scores have shape {score.shape}, and its coordinates '

@@ -1,5 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Leave losses on the device until somebody reads them."""
+import math
+from functools import reduce
 from typing import Any, List, Optional, Tuple
 
 import torch
@@ -11,9 +13,11 @@ from skel_ssl.registry import HOOKS
 
 
 def logging_interval(runner: Runner) -> int:
-    """Iterations between two lines in the log; 1 if nothing is logged."""
-    return next((hook.interval
-                 for hook in runner.hooks if isinstance(hook, LoggerHook)), 1)
+    """Iterations between two lines in the log, of several loggers the largest
+    number that divides theirs; 1 if nothing is logged."""
+    every = [hook.interval for hook in runner.hooks
+             if isinstance(hook, LoggerHook)]
+    return reduce(math.gcd, every) if every else 1
 
 
 @HOOKS.register_module()
@@ -26,8 +30,12 @@ class DeferredScalarsHook(Hook):
     What is logged is the same.
 
     Args:
-        interval (int, optional): Iterations. None: that of the runner's
-            ``LoggerHook``.
+        interval (int, optional): Iterations, a divisor of the interval of
+            the runner's ``LoggerHook``. None: that interval.
+
+    Raises:
+        ValueError: If the interval is below 1; before training, if losses
+            would be logged before they are fetched.
     """
     # After RuntimeInfoHook has handed the losses over, before LoggerHook.
     priority = 'NORMAL'
@@ -39,7 +47,13 @@ class DeferredScalarsHook(Hook):
         self._waiting: List[Tuple[str, Tensor, int, bool]] = []
 
     def before_train(self, runner: Runner) -> None:
-        self._every = self.interval or logging_interval(runner)
+        logged = logging_interval(runner)
+        self._every = self.interval or logged
+        if logged % self._every:
+            raise ValueError(
+                f'DeferredScalarsHook(interval={self._every}) would leave old '
+                f'losses for the log, which has interval={logged}: leave '
+                'interval out, or give a divisor')
         self._hub = runner.message_hub
         self._hub.update_scalar = self._update_scalar  # over the class's
 

@@ -31,6 +31,10 @@ class EMATeacherHook(Hook):
         anneal_epochs (float, optional): Length of the schedule in epochs of
             the data loader.
         anneal_steps (int, optional): Length in optimizer steps instead.
+
+    Raises:
+        ValueError: If an argument is out of range; before training, if there
+            is no teacher, or the optimizer is fused behind a gradient scaler.
     """
 
     def __init__(self,
@@ -72,6 +76,13 @@ class EMATeacherHook(Hook):
             self.anneal_steps = (
                 self.anneal_epochs * len(runner.train_dataloader) / per_step)
         self._optimizer = wrapper.optimizer
+        scaler = getattr(wrapper, 'loss_scaler', None)
+        if scaler is not None and scaler.is_enabled() and any(
+                group.get('fused') for group in self._optimizer.param_groups):
+            raise ValueError(
+                'a fused optimizer hides the steps that a gradient scaler '
+                'skips, and the teacher would move in them: take fused=True '
+                'out of the optimizer, or train in bfloat16 without scaling')
         self._step = self._optimizer.step
         self._optimizer.step = self._noticing(self._step)
 

@@ -1,6 +1,6 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """kNN accuracy of the encoder while it is pre-trained."""
-from typing import Dict, Sequence
+from typing import Any, Dict, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from skel_ssl.evaluation.probe_choice import (
 )
 from skel_ssl.registry import DATASETS, HOOKS
 
+from .epochs import check_epochs
 from .unnoticed import unnoticed
 
 
@@ -36,15 +37,18 @@ class OnlineKNNHook(Hook):
         dataset (dict): Labelled clips without augmentation, such as the
             training set with ``pipeline=_base_.val_pipeline`` and
             ``test_mode=True``.
-        interval (int): Epochs between two looks.
+        interval (int): Epochs between two looks; iterations if not
+            ``by_epoch``.
         max_clips (int): How many clips to use, evenly spaced.
         ks (Sequence[int]): Numbers of neighbours.
         readout (str): See :func:`pool_tokens`.
         batch_size (int): Clips in a batch.
+        by_epoch (bool): See ``interval``.
 
     Raises:
-        ValueError: If an argument is below 1, or before training if k is
-            larger than the gallery.
+        ValueError: If an argument is below 1; before training, if k is
+            larger than the gallery, or epochs are to be counted in a loop of
+            iterations.
     """
 
     def __init__(self,
@@ -53,7 +57,8 @@ class OnlineKNNHook(Hook):
                  max_clips: int = 2000,
                  ks: Sequence[int] = (1, ),
                  readout: str = 'mean',
-                 batch_size: int = 64) -> None:
+                 batch_size: int = 64,
+                 by_epoch: bool = True) -> None:
         for name, value in (('interval', interval), ('max_clips', max_clips),
                             ('batch_size', batch_size)):
             if value < 1:
@@ -64,10 +69,13 @@ class OnlineKNNHook(Hook):
         self.ks = tuple(ks)
         self.readout = readout
         self.batch_size = batch_size
+        self.by_epoch = by_epoch
 
     def before_train(self, runner: Runner) -> None:
         if not is_main_process():
             return
+        if self.by_epoch:
+            check_epochs(self, runner)
         dataset = DATASETS.build(self.dataset_cfg)
         if len(dataset) > self.max_clips:
             places = np.linspace(0, len(dataset) - 1, self.max_clips)
@@ -85,15 +93,26 @@ class OnlineKNNHook(Hook):
             next(runner.model.parameters()).device)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        if is_main_process() and self.every_n_epochs(runner, self.interval):
-            found = {
-                f'monitor/{name}': value
-                for name, value in self._measure(runner).items()
-            }
-            shown = ', '.join(f'{k}: {v:.3f}' for k, v in found.items())
-            runner.logger.info(
-                f'{shown} (held-out {self.by}s of the training set)')
-            runner.visualizer.add_scalars(found, step=runner.iter)
+        if self.by_epoch and self.every_n_epochs(runner, self.interval):
+            self._look(runner)
+
+    def after_train_iter(self, runner: Runner, *args: Any,
+                         **kwargs: Any) -> None:
+        if not self.by_epoch and self.every_n_train_iters(
+                runner, self.interval):
+            self._look(runner)
+
+    def _look(self, runner: Runner) -> None:
+        if not is_main_process():
+            return
+        found = {
+            f'monitor/{name}': value
+            for name, value in self._measure(runner).items()
+        }
+        shown = ', '.join(f'{k}: {v:.3f}' for k, v in found.items())
+        runner.logger.info(
+            f'{shown} (held-out {self.by}s of the training set)')
+        runner.visualizer.add_scalars(found, step=runner.iter)
 
     def _measure(self, runner: Runner) -> Dict[str, float]:
         model = runner.model

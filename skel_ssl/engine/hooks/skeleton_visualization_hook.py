@@ -29,6 +29,7 @@ from skel_ssl.visualization.skeleton_visualizer import (
     check_picture,
 )
 
+from .epochs import check_epochs
 from .unnoticed import unnoticed
 
 
@@ -64,7 +65,8 @@ class SkeletonVisualizationHook(Hook):
 
     Raises:
         ValueError: If an argument is out of range, there are not enough
-            clips, or pictures of this kind cannot be written.
+            clips, pictures of this kind cannot be written, or epochs are to
+            be counted in a loop of iterations.
     """
     # After the teacher has moved, before a checkpoint is saved.
     priority = 'LOW'
@@ -107,6 +109,8 @@ class SkeletonVisualizationHook(Hook):
     def before_train(self, runner: Runner) -> None:
         if not self.interval or not is_main_process():
             return
+        if self.by_epoch:
+            check_epochs(self, runner)
         loader = runner.train_dataloader
         dataset = loader.dataset
         if self.dataset_cfg is not None:

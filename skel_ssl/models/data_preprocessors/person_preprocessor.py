@@ -48,10 +48,19 @@ def pick_field(samples: Optional[Sequence[BaseDataElement]], name: str,
     Returns:
         Tensor, optional: ``(P, ...)``; None if the samples have no such
         field.
+
+    Raises:
+        TypeError: If it is something else than a tensor.
     """
     if not samples or name not in samples[0]:
         return None
-    stacked = torch.stack([sample.get(name) for sample in samples])
+    values = [sample.get(name) for sample in samples]
+    other = next((x for x in values if not isinstance(x, Tensor)), None)
+    if other is not None:
+        raise TypeError(
+            f'{name!r} of a clip is a {type(other).__name__}, not a tensor: '
+            'let the transform that makes it write torch.from_numpy(...)')
+    stacked = torch.stack(values)
     return stacked.to(slots.device).flatten(0, axes - 1)[slots]
 
 

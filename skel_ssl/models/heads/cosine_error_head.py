@@ -10,6 +10,7 @@ from torch import Tensor
 from skel_ssl.registry import MODELS
 
 from ..ops.distributed import global_mean
+from .regression_head import check_widths
 
 
 @MODELS.register_module()
@@ -27,13 +28,14 @@ class CosineErrorHead(BaseModule):
             power, and summed. That is ``n^(1 - beta)`` times their mean.
 
     Raises:
-        ValueError: If ``beta`` is not above 0.
+        ValueError: If ``beta`` is below 1: the gradient would be infinite
+            where nothing is wrong.
     """
 
     def __init__(self, beta: float = 2., literal: bool = False) -> None:
         super().__init__()
-        if beta <= 0:
-            raise ValueError(f'beta={beta} must be above 0')
+        if not beta >= 1:
+            raise ValueError(f'beta={beta} must be 1 or more')
         self.beta = beta
         self.literal = literal
 
@@ -43,7 +45,12 @@ class CosineErrorHead(BaseModule):
 
     def token_error(self, pred: Tensor, target: Tensor) -> Tensor:
         """Error of each token, ``(..., D)`` to ``(...)`` float32 from 0 to
-        ``2^beta``."""
+        ``2^beta``.
+
+        Raises:
+            ValueError: If predictions and targets differ in shape.
+        """
+        check_widths(pred, target)
         with torch.autocast(pred.device.type, enabled=False):
             cosine = F.cosine_similarity(
                 pred.float(), target.float(), dim=-1, eps=1e-12)

@@ -18,6 +18,17 @@ LOSSES = {
 }
 
 
+def check_widths(pred: Tensor, target: Tensor) -> None:
+    """Raise a ValueError if predictions and targets differ in shape: they
+    would be compared all the same where one of them has a size of 1."""
+    if pred.shape != target.shape:
+        raise ValueError(
+            f'the predictions are {tuple(pred.shape)} and the targets '
+            f'{tuple(target.shape)}: set the out_dims of the head (or, if it '
+            'has none, of the neck) to the width of the target, '
+            f'{target.shape[-1]}')
+
+
 @MODELS.register_module()
 class RegressionHead(BaseModule):
     """A linear map to the target's width, and a pointwise loss.
@@ -48,7 +59,12 @@ class RegressionHead(BaseModule):
         return self.fc(tokens)
 
     def token_error(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Error of each token, ``(P, H)`` float32."""
+        """Error of each token, ``(P, H)`` float32.
+
+        Raises:
+            ValueError: If predictions and targets differ in shape.
+        """
+        check_widths(pred, target)
         with torch.autocast(pred.device.type, enabled=False):
             error = LOSSES[self.loss_name](
                 pred.float(), target.float(), reduction='none')

@@ -49,11 +49,14 @@ class PersonFrames:
         return self.take(slot[:, None].expand(self.seen.shape))
 
     def strided(self, stride: int) -> 'PersonFrames':
-        """Every ``stride``-th frame."""
+        """Every ``stride``-th frame; who is seen in none of them is absent
+        from the clip."""
         if stride == 1:
             return self
-        return self._of_seen(self.present, self.persons,
-                             self.seen[:, ::stride])
+        seen = self.seen[:, ::stride]
+        present = torch.zeros_like(self.present).flatten()
+        present = present.index_copy(0, self.persons, seen.any(1))
+        return self._of_seen(present.view_as(self.present), self.persons, seen)
 
     def pick(self, clips: Tensor) -> Tensor:
         """``(N, M, T, ...)`` to ``(G, ...)``."""
@@ -89,10 +92,11 @@ class PersonFrames:
         slots = grid.new_zeros(self.present.numel(), *grid.shape[1:])
         slots = slots.index_copy(0, self.persons, grid)
         slots = slots.unflatten(0, self.present.shape)
-        if len(self.persons) == self.present.numel():
+        if self.frames is None and len(self.persons) == self.present.numel():
             return slots
         present = self.present.view(*self.present.shape,
                                     *[1] * (grid.ndim - 1))
-        mean = slots.sum(1, keepdim=True) / present.sum(
+        there = torch.where(present, slots, torch.zeros_like(slots))
+        mean = there.sum(1, keepdim=True) / present.sum(
             1, keepdim=True).clamp(min=1)
         return torch.where(present, slots, mean)

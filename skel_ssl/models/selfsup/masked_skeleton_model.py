@@ -61,8 +61,8 @@ class MaskedSkeletonModel(BaseModel):
         init_cfg (dict | list[dict], optional): Initialisation.
 
     Raises:
-        ValueError: If ``query_ratio`` is out of range, or the neck is made
-            for another grid of tokens than the backbone's.
+        ValueError: If ``query_ratio`` is out of range, or neck or target are
+            made for another grid of tokens than the backbone's.
 
     Attributes:
         makes_masks (bool): Whether the model hides tokens by itself, without
@@ -92,7 +92,7 @@ class MaskedSkeletonModel(BaseModel):
         self.target = MODELS.build(target)
         self.head = MODELS.build(head)
         self.keep_reconstruction = keep_reconstruction
-        self._check_neck()
+        self._check_grids()
         if hasattr(self.target, 'bind'):
             self.target.bind(self.backbone)
 
@@ -103,7 +103,8 @@ class MaskedSkeletonModel(BaseModel):
 
     def init_weights(self) -> None:
         super().init_weights()
-        if self.teacher is not None:
+        # One that came with a checkpoint, or was trained, stays.
+        if self.teacher is not None and not self.teacher.has_weights:
             self.teacher.copy_from(self.backbone)
 
     def forward(self,
@@ -305,7 +306,15 @@ class MaskedSkeletonModel(BaseModel):
                 "give the mask transform the backbone's patch_len="
                 f'{backbone.patch_len}')
 
-    def _check_neck(self) -> None:
+    def _check_grids(self) -> None:
+        """That one token is the same to backbone, neck and target."""
+        ours = getattr(self.target, 'patch_len', None)
+        wanted = getattr(self.backbone, 'patch_len', ours)
+        if ours not in (None, wanted):
+            raise ValueError(
+                f'the target has patch_len={ours} and the backbone {wanted}: '
+                'it would be that of other tokens; set target.patch_len='
+                f'{wanted}, and head.out_dims to the width that it has then')
         for name in ('num_segments', 'num_joints'):
             ours = getattr(self.neck, name, None)
             wanted = getattr(self.backbone, name, ours)

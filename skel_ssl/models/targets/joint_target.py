@@ -1,7 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """The embedded joints themselves as targets: graph-based SkeletonMAE."""
 import copy
-from typing import List
+from typing import Any, List
 
 import torch
 from mmengine.model import BaseModule
@@ -47,6 +47,18 @@ class JointTarget(BaseModule):
         if self.source == 'frozen':
             self.embed = copy.deepcopy(backbone.joint_embed)
             self.embed.requires_grad_(False)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str,
+                              *args: Any) -> None:
+        """A frozen embedding that a checkpoint of another source does not
+        have is that of its encoder, which is loaded before."""
+        begin = f'{prefix}embed.'
+        if self.source == 'frozen' and not any(
+                key.startswith(begin) for key in state_dict):
+            embedded = self._student[0].joint_embed.state_dict()
+            state_dict.update((begin + key, value.clone())
+                              for key, value in embedded.items())
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, graphs: Tensor) -> Tensor:
         """``(G, V, C)`` coordinates to targets ``(G, V, D)``, float32."""
