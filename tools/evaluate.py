@@ -55,7 +55,8 @@ def parse_args() -> argparse.Namespace:
         '--persons',
         choices=PERSONS,
         default='valid',
-        help='average the persons present, or all slots as in the papers')
+        help='average the persons present, or all slots as in the papers '
+        '(default: %(default)s)')
     parser.add_argument(
         '--floors',
         nargs='*',
@@ -66,31 +67,34 @@ def parse_args() -> argparse.Namespace:
         '--seeds',
         type=int,
         default=defaults.seeds,
-        help='runs of the linear probe, and number of random encoders')
+        help='runs of the linear probe, and number of random encoders '
+        '(default: %(default)s)')
     parser.add_argument(
         '--lrs',
         nargs='+',
         type=float,
         default=list(defaults.learning_rates),
         help='learning rates of the linear probe; of several, one is chosen '
-        'by cross-validation over the subjects of the training set')
+        'by cross-validation over the subjects of the training set '
+        '(default: %(default)s)')
     parser.add_argument(
         '--epochs',
         type=int,
         default=defaults.epochs,
-        help='epochs of the linear probe')
+        help='epochs of the linear probe (default: %(default)s)')
     parser.add_argument(
         '--penalties',
         nargs='+',
         type=float,
         default=list(defaults.penalties),
-        help='penalties of the logistic regression; one is chosen likewise')
+        help='penalties of the logistic regression; one is chosen likewise '
+        '(default: %(default)s)')
     parser.add_argument(
         '--ks',
         nargs='+',
         type=int,
         default=list(defaults.ks),
-        help='numbers of neighbours')
+        help='numbers of neighbours (default: %(default)s)')
     parser.add_argument(
         '--majority',
         action='store_true',
@@ -100,24 +104,25 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         type=float,
         default=list(defaults.ratios),
-        help='shares of the labels')
+        help='shares of the labels (default: %(default)s)')
     parser.add_argument(
         '--shots',
         nargs='+',
         type=int,
         default=list(defaults.shots),
-        help='numbers of labelled clips of each class')
+        help='numbers of labelled clips of each class (default: %(default)s)')
     parser.add_argument(
         '--subsets',
         type=int,
         default=defaults.subsets,
-        help='few-label subsets of each share or number')
+        help='few-label subsets of each share or number '
+        '(default: %(default)s)')
     parser.add_argument(
         '--views',
         type=int,
         default=defaults.views,
-        help='augmented copies of each training clip for the linear probe; '
-        "the augmentation is the config's train_pipeline")
+        help='augmented copies of each training clip for all probes; the '
+        "augmentation is the config's train_pipeline (default: %(default)s)")
     parser.add_argument(
         '--stream', choices=STREAMS, help='joints, bones or their motion')
     parser.add_argument(
@@ -128,7 +133,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cache-dir',
         default='work_dirs/features',
-        help='where features are kept')
+        help='where features are kept (default: %(default)s)')
     parser.add_argument(
         '--no-cache', action='store_true', help='neither read nor keep any')
     parser.add_argument(

@@ -194,7 +194,7 @@ def test_json_with_joints_in_another_order(tmp_path):
     ('{"frames": [[[1, 2, 3], [1, 2, 3]], [[1, 2, 3]], [[1, 2, 3]]]}',
      r'"frames"\[0\] has 2 entries, most others have 1'),
     ('{"frames": {"0": 1}}', '"frames" is {"0": 1}, not a number'),
-    ('{"frames": %s1%s}' % ('[' * 400, ']' * 400), '"frames" are no array'),
+    ('{"frames": ' + 400 * '[' + ']' * 400 + '}', '"frames" are no array'),
     ('{"frames": [[[1, 2]]], "scores": [["a"]]}', r'"scores"\[0\]\[0\] is "a'),
     ('{"frame": []}', r"an object with \['frame'\], not an object with the"),
     (json.dumps(dict(frames=np.zeros((12, 2, 4, 3)).tolist())),

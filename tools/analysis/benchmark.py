@@ -39,20 +39,28 @@ def parse_args() -> argparse.Namespace:
     about = __doc__.split('\n\n')
     parser = argparse.ArgumentParser(description=about[0], epilog=about[1])
     parser.add_argument('config', help='config of a pre-training')
-    parser.add_argument('--batch-size', type=int, default=8, help='clips')
+    parser.add_argument(
+        '--batch-size', type=int, default=8,
+        help='clips (default: %(default)s)')
     parser.add_argument(
         '--absent',
         type=float,
         default=0.4,
         help='share of the person slots that are empty; 0.4 is that of NTU '
         'RGB+D 60 (default: %(default)s)')
-    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    parser.add_argument('--dtype', choices=list(DTYPES), default='float32')
+    parser.add_argument(
+        '--device', choices=['cpu', 'cuda'], default='cpu',
+        help='default: %(default)s')
+    parser.add_argument(
+        '--dtype', choices=list(DTYPES), default='float32',
+        help='default: %(default)s')
     parser.add_argument(
         '--compile',
         action='store_true',
         help='compile the blocks, as tools/train.py --compile does')
-    parser.add_argument('--baseline', action='store_true')
+    parser.add_argument(
+        '--baseline', action='store_true',
+        help='also the plain way to write the method, in turn')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -60,9 +68,13 @@ def parse_args() -> argparse.Namespace:
         help='override settings of the config, as in tools/train.py; of the '
         'baseline, too')
     parser.add_argument(
-        '--steps', type=int, default=5, help='steps of each kind')
-    parser.add_argument('--warmup', type=int, default=1, help='steps before')
-    parser.add_argument('--threads', type=int, help='CPU threads')
+        '--steps', type=int, default=5,
+        help='steps of each kind (default: %(default)s)')
+    parser.add_argument(
+        '--warmup', type=int, default=1,
+        help='steps before (default: %(default)s)')
+    parser.add_argument(
+        '--threads', type=int, help="CPU threads (default: PyTorch's)")
     parser.add_argument(
         '--out', type=Path, metavar='F.json', help='write the figures')
     args = parser.parse_args()
