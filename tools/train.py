@@ -1,6 +1,7 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """Train a model: pre-training, probes, fine-tuning."""
 import argparse
+import os
 from pathlib import Path
 from typing import Any, Optional
 
@@ -153,6 +154,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     randomness = dict(cfg.get('randomness') or {})
     if args.seed is not None:
         randomness['seed'] = args.seed
+    if args.deterministic:  # what cuBLAS asks for, before it is loaded
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     for flag in ('diff_rank_seed', 'deterministic'):
         if getattr(args, flag):
             randomness[flag] = True

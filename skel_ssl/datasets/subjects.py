@@ -8,7 +8,7 @@ from .checks import clip_name
 # NTU RGB+D (and the synthetic sample), NW-UCLA and UTD-MHAD.
 PATTERNS = (
     re.compile(r'S\d{3}C\d{3}(P\d{3})R\d{3}A\d{3}'),
-    re.compile(r'(?:^|_)(s\d+)(?:_|$)'),
+    re.compile(r'(?:^|/)a\d+_(s\d+)_[et]\d+'),
 )
 
 

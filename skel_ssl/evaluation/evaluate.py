@@ -219,6 +219,11 @@ def warnings_of(runs: Sequence[Run], train: FeatureSet,
             warnings.append(
                 f'COLLAPSED: {run.encoder.about["checkpoint"]}, read-out '
                 f'{run.readout!r}: {reason}')
+    trained = int(np.isin(test.names, train.names).sum())
+    if trained:
+        warnings.append(
+            f'{trained} of {len(test.names)} test clips are training clips, '
+            'too, by their names: no figure says how others would do')
     absent = np.setdiff1d(test.labels, train.labels)
     if len(absent):
         lost = int(np.isin(test.labels, absent).sum())

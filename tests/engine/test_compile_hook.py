@@ -86,6 +86,12 @@ def test_the_hook_compiles_the_model_of_the_runner():
     assert model.backbone._compiled_call_impl is None
 
 
+def test_a_torch_that_cannot(monkeypatch):
+    monkeypatch.delattr(nn.Module, 'compile')
+    with pytest.raises(ValueError, match='without --compile, or with torch 2'):
+        compile_blocks(build())
+
+
 def test_nothing_to_compile_is_an_error():
     with pytest.raises(ValueError, match='no TransformerBlock'):
         compile_blocks(nn.Linear(2, 2))

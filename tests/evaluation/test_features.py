@@ -235,6 +235,7 @@ def test_bad_features(dataset):
     (dict(frame_dir='a1_s8_t4', subject=None), None),
     (dict(frame_dir='video_0042'), None),
     (dict(frame_dir='is8bad'), None),
+    (dict(frame_dir='walk_s3'), None),  # a session, perhaps
 ])
 def test_subjects(annotation, subject):
     assert subject_of(annotation) == subject

@@ -411,6 +411,14 @@ def test_a_class_without_a_training_clip(sets):
     assert warnings_of([], train, test) == []
 
 
+def test_clips_that_were_trained_on(sets):
+    train, test = sets
+    names = test.names.copy()
+    names[:3] = train.names[[5, 6, 7]]
+    (text, ) = warnings_of([], train, replace(test, names=names))
+    assert text.startswith('3 of 100 test clips are training clips, too')
+
+
 @pytest.mark.parametrize('collapse, reason', [
     (lambda z: np.ones_like(z) + 1e-7 * z, 'constant'),
     (lambda z: 5 + z[:, :1] * np.arange(1., 9.), 'on a line'),

@@ -2,6 +2,7 @@
 """torch.compile for the blocks of a model."""
 from typing import Callable, Optional, Sequence, Union
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -41,6 +42,10 @@ def compile_blocks(model: nn.Module,
         raise ValueError(
             f'{type(model).__name__} has no {" or ".join(blocks)} to compile: '
             'train without --compile, or name other modules')
+    if not hasattr(chosen[0], 'compile'):
+        raise ValueError(
+            f'torch {torch.__version__} cannot compile a module in place: '
+            'train without --compile, or with torch 2.1 or later')
     for block in chosen:
         block.compile(dynamic=dynamic, backend=backend)
     return len(chosen)

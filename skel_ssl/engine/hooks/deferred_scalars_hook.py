@@ -71,8 +71,10 @@ class DeferredScalarsHook(Hook):
     def _fetch(self) -> None:
         if not self._waiting:
             return
+        device = self._waiting[0][1].device  # a loss may be elsewhere
         values = torch.stack([
-            value.float().reshape(()) for _, value, _, _ in self._waiting
+            value.float().reshape(()).to(device)
+            for _, value, _, _ in self._waiting
         ]).tolist()
         for (key, _, count, resumed), value in zip(self._waiting, values):
             type(self._hub).update_scalar(self._hub, key, value, count,
