@@ -177,7 +177,7 @@ def test_test_clips_of_another_file(bench, tmp_path):
     path = str(tmp_path / 'test' / 'demo_3d.pkl')
     changes = methods(options=dict(
         pretrain={'train_cfg.max_epochs': 3},
-        frozen={'val_dataloader.dataset.ann_file': path},
+        frozen={'test_dataloader.dataset.ann_file': path},
         finetune={'test_dataloader.dataset.ann_file': path}))
     again = ['frozen', 'train', 'test']
     assert bench.run(changes=changes) == again
