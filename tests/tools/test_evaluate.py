@@ -147,7 +147,7 @@ def test_a_cache_of_something_else_is_not_used(cfg, pretrained, tmp_path,
         data['annotations'][0]['keypoint'][0, 0, 0, 0] += .01
         path = tmp_path / 'demo_3d.pkl'
         path.write_bytes(pickle.dumps(data))
-        for part in ('train', 'val'):
+        for part in ('train', 'test'):
             cfg[f'{part}_dataloader'].dataset.ann_file = str(path)
     elif change == 'pipeline':
         for t in cfg.val_dataloader.dataset.pipeline:
@@ -156,7 +156,7 @@ def test_a_cache_of_something_else_is_not_used(cfg, pretrained, tmp_path,
     elif change == 'split':
         # Each way around a set of its own: neither is one of the two.
         cfg.train_dataloader.dataset.split = ['xsub_train', 'xsub_val']
-        cfg.val_dataloader.dataset.split = ['xsub_val', 'xsub_train']
+        cfg.test_dataloader.dataset.split = ['xsub_val', 'xsub_train']
     elif change == 'prefix':
         asked['prefix'] = 'backbone.'
     elif change == 'persons':
@@ -244,11 +244,11 @@ def test_stgcnpp_of_mmaction2(skel_data, tmp_path):
     configs = Path(mmaction.__file__).parent / '.mim/configs/skeleton/stgcnpp'
     name = 'stgcnpp_8xb16-joint-u100-80e_ntu60-xsub-keypoint-3d.py'
     cfg = Config.fromfile(configs / name)
-    for part in ('train', 'val'):
+    for part, split in (('train', 'train'), ('val', 'val'), ('test', 'val')):
         dataset = cfg[f'{part}_dataloader'].dataset
         dataset = dataset.get('dataset', dataset)
         dataset.update(
-            ann_file=str(skel_data / 'demo_3d.pkl'), split=f'xsub_{part}')
+            ann_file=str(skel_data / 'demo_3d.pkl'), split=f'xsub_{split}')
     cfg.model.backbone.base_channels = 8
     backbone = build_backbone(cfg, seed=3)
     path = tmp_path / 'stgcnpp.pth'
@@ -327,7 +327,7 @@ def test_a_test_set_of_one_clip(cfg, pretrained, tmp_path, monkeypatch):
     data['split']['one'] = data['split']['xsub_val'][:1]
     path = tmp_path / 'demo_3d.pkl'
     path.write_bytes(pickle.dumps(data))
-    cfg.val_dataloader.dataset.update(ann_file=str(path), split='one')
+    cfg.test_dataloader.dataset.update(ann_file=str(path), split='one')
     monkeypatch.setattr(feature_source, 'extract_features', None)
     with pytest.raises(ValueError, match=r"'test' \(split='one'\) has 1 clip"):
         evaluate_frozen(cfg, [pretrained], settings=SETTINGS)
