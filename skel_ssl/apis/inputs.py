@@ -219,16 +219,17 @@ class ClipReader:
         if self.img_shape is not None:
             clip.setdefault('img_shape', self.img_shape)
         elif self.assumed_img_shape is not None and 'img_shape' not in clip:
-            self._warn_of_pixels(where, *self.assumed_img_shape)
+            self._warn_of_pixels(*self.assumed_img_shape)
         return self._present(clip, where)
 
     @staticmethod
-    def _warn_of_pixels(where: str, height: int, width: int) -> None:
+    def _warn_of_pixels(height: int, width: int) -> None:
+        # The same text for every clip, which Python shows once.
         warnings.warn(
-            f'{where}, and perhaps others: nothing says how large its images '
-            f'are. They are taken for {width} x {height} pixels, by the '
-            'config. If they are not, give img_shape=(height, width), or '
-            '--img-shape HEIGHT WIDTH', stacklevel=2)
+            'nothing says how large the images of these 2D poses are: they '
+            f'are taken for {width} x {height} pixels, by the config. If they '
+            'are not, give img_shape=(height, width), or --img-shape HEIGHT '
+            'WIDTH', stacklevel=2)
 
     def _check_shape(self, keypoint: np.ndarray, where: str) -> None:
         _, _, joints, coordinates = shape = keypoint.shape

@@ -443,7 +443,7 @@ class TestTwoDimensions:
         path = str(tmp_path / 'a.npy')
         expected = infer_2d(clip)[0]['scores']
         assert told(path)[0]['scores'] == pytest.approx(expected, abs=1e-4)
-        with pytest.warns(UserWarning, match='how large its images are'):
+        with pytest.warns(UserWarning, match='how large the images'):
             unsaid = infer_2d(path)[0]['scores']
         assert np.abs(np.subtract(unsaid, expected)).max() > 1e-3
 

@@ -175,7 +175,7 @@ def test_how_large_the_images_are(tmp_path):
         shapes = [clip['img_shape'] for clip in read([own, bare], told)]
         assert shapes == [(1080, 1920), (480, 640)]
     unsaid = ClipReader(COCO17, 2, assumed_img_shape=(1080, 1920))
-    with pytest.warns(UserWarning, match='input 1, .* for 1920 x 1080 pixels'):
+    with pytest.warns(UserWarning, match='are taken for 1920 x 1080 pixels'):
         clips = read([own, bare], unsaid)
     assert 'img_shape' not in clips[1]  # left to the pipeline
     with pytest.raises(ValueError, match='has no PreNormalize2D'):
