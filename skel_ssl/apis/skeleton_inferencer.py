@@ -215,6 +215,9 @@ class SkeletonInferencer(BaseInferencer):
         if batch_size < 1 or topk < 1 or (fps is not None and fps <= 0):
             raise ValueError(f'batch_size={batch_size}, topk={topk} and fps='
                              f'{fps} must be above 0')
+        if fps is not None and window is None:
+            raise ValueError(f'fps={fps} is for the times of windows: give a '
+                             'window, too, or leave it out')
         find_windows(1, window, stride)  # before anything is read
         if save_vis is True:
             save_vis = _PICTURES[0]

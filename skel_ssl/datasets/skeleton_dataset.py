@@ -333,8 +333,9 @@ class SkeletonDataset(PoseDataset):
                 said = f'{type(error).__name__}: {said}'
             raise ClipError(
                 f'clip {name!r} (number {int(idx)}, split={self.split!r}) of '
-                f'{self.ann_file!r} gives no sample: {said}. If others do, '
-                'this clip is damaged: mend it, or take it out of its split'
+                f'{self.ann_file!r} gives no sample: {said}. If all clips '
+                'fail like this, it is the config; if no other does, this '
+                'clip is damaged: mend it, or take it out of its split'
             ) from error
 
 

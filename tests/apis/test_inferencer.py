@@ -385,6 +385,10 @@ class TestFaults:
         with pytest.raises(ValueError, match='must be above 0'):
             infer(make_clip(0), **number)
 
+    def test_times_without_windows(self, infer):
+        with pytest.raises(ValueError, match='fps=30 is for the times of win'):
+            infer(make_clip(0), fps=30)
+
     def test_layouts(self, probe):
         def make(layout):
             return SkeletonInferencer(
