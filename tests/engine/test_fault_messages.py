@@ -6,10 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import util
 
 import numpy as np
 import pytest
 from torch._utils import ExceptionWrapper
+from torch.distributed.elastic.multiprocessing.errors import (
+    ChildFailedError,
+    ProcessFailure,
+)
 
 from skel_ssl.datasets.ragged_writer import write_store
 from skel_ssl.datasets.skeleton_dataset import ClipError
@@ -216,6 +221,26 @@ if os.environ['RANK'] == '1':
     {end}
 time.sleep(600)
 '''
+
+
+@pytest.mark.parametrize('codes, said', [
+    ((1, -signal.SIGKILL), 'rank 1 (pid 11) was killed by SIGKILL'),
+    ((1, 3), 'rank 0 (pid 10) ended with exit status 1'),
+    ((1, -signal.SIGABRT), 'rank 0 (pid 10) ended with exit status 1'),
+    ((-signal.SIGBUS, 1), 'rank 0 (pid 10) was killed by SIGBUS'),
+])
+def test_ranks_that_ended_between_two_looks(codes, said):
+    """Of two in one second torchrun takes the lower rank for the first."""
+    spec = util.spec_from_file_location(
+        'launch', ROOT / 'tools/dist_launch.py')
+    launch = util.module_from_spec(spec)
+    spec.loader.exec_module(launch)
+    failures = {}
+    for rank, code in enumerate(codes):
+        failures[rank] = ProcessFailure(rank, 10 + rank, code, '')
+        failures[rank].timestamp = 0
+    error = ChildFailedError('train.py', failures)
+    assert launch.describe(error).startswith(said)
 
 
 @pytest.mark.parametrize('end, said', [
