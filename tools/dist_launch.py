@@ -26,8 +26,9 @@ def describe(error: ChildFailedError) -> str:
     """
     killed = {rank: failure for rank, failure in error.failures.items()
               if -failure.exitcode in CAUSES}
-    rank, failure = ChildFailedError(
-        error.name, killed or error.failures).get_first_failure()
+    failures = killed or error.failures
+    rank = min(failures, key=lambda rank: failures[rank].timestamp)
+    failure = failures[rank]
     how = (f'was killed by {failure.signal_name()}' if failure.exitcode < 0
            else f'ended with exit status {failure.exitcode}, see its message')
     return (f'rank {rank} (pid {failure.pid}) {how}; the other processes were '

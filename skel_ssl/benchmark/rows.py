@@ -88,6 +88,12 @@ def rows_of(suite: Suite, data: DataSet, records: Records) -> List[Row]:
     return rows
 
 
+def stages_of_row(row: Row) -> List[str]:
+    """The stages whose figures a row has: of a transfer none of the
+    fine-tuning, which is that of another data set."""
+    return [row.stage, *(['finetune'] if row.finetuned else [])]
+
+
 def title_of(row: Row) -> Entry:
     """The first cell of a row."""
     kind = '' if row.method.kind == 'method' else f' ({row.method.kind})'

@@ -14,7 +14,17 @@ from .figures import (
     unlike_seeds,
     validation_accuracy,
 )
-from .rows import NONE, NOT_RUN, Entry, Records, Row, Table, rows_of, title_of
+from .rows import (
+    NONE,
+    NOT_RUN,
+    Entry,
+    Records,
+    Row,
+    Table,
+    rows_of,
+    stages_of_row,
+    title_of,
+)
 from .suite import DataSet, Suite
 
 # The classic read-out of raw coordinates for neighbours.
@@ -55,7 +65,7 @@ def accuracy_table(suite: Suite, data: DataSet, test: str,
     lines = [[title_of(row), *(find(row, test)
                                  for find in columns.values())]
              for row in rows]
-    figures = [figure for row in rows for stage in (row.stage, 'finetune')
+    figures = [figure for row in rows for stage in stages_of_row(row)
                for content in done_stages(row.records, stage)
                for figure in content.get('figures', ())
                if figure['test'] == test]
@@ -75,7 +85,7 @@ def accuracy_table(suite: Suite, data: DataSet, test: str,
         if warning.startswith(f'{test}: ')
     })
     for row in rows:
-        for stage in (row.stage, 'finetune'):
+        for stage in stages_of_row(row):
             groups = unlike_seeds(row.records, stage)
             if len(groups) > 1:
                 seeds = ' and '.join(', '.join(map(str, x)) for x in groups)
@@ -190,8 +200,7 @@ def every_figure(data: DataSet, test: str, rows: Sequence[Row]) -> Table:
     for row in rows:
         places = dict.fromkeys(
             (stage, figure['readout'], figure['metric'])
-            for stage in (row.stage, 'finetune')
-            if stage == row.stage or row.finetuned
+            for stage in stages_of_row(row)
             for content in done_stages(row.records, stage)
             for figure in content.get('figures', ())
             if figure['test'] == test)

@@ -154,6 +154,15 @@ def test_transfer():
     row = texts(tables['Other, t'])[-1]
     assert row[0] == 'MAE, pre-trained on Demo'
     assert row[1] == '55.0 [1 of 2 seeds]' and row[-1] == '–'
+    # Its fine-tuning is no business of the other data set.
+    again = new_record(suite, Cell('mae', 'demo', 1))
+    for number, tuned in enumerate((record, again)):
+        tuned['stages']['finetune'] = dict(
+            finetuned(.5), seed=number, config_sha256=str(number))
+    notes = {t.title: str(t.notes) for t in make_tables(
+        suite, {cell: record, Cell('mae', 'demo', 1): again})}
+    assert 'not of one kind. finetune' in notes['Demo, xsub']
+    assert 'not of one kind' not in notes['Other, t']
     assert len(tables['Demo, xsub'].rows) == 2
     assert [r[:2] for r in texts(tables['Cost'])] == [['Demo', 'MAE'],
                                                       ['Other', 'MAE']]

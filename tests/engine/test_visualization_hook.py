@@ -186,6 +186,24 @@ def test_more_clips_than_there_are(config, tmp_path):
         run(config(num_clips=9), tmp_path)
 
 
+@pytest.mark.parametrize('hook, steps', [
+    (dict(by_epoch=False, interval=2), [2, 4]), (dict(interval=0), []),
+    (dict(interval=2), None)])
+def test_a_loop_of_iterations(config, drawn, tmp_path, hook, steps):
+    """Its one epoch is the whole training."""
+    cfg = config(num_clips=1, **hook)
+    cfg.train_cfg = dict(
+        type='IterBasedTrainLoop', max_iters=4, val_interval=4)
+    cfg.param_scheduler = []
+    cfg.default_hooks.checkpoint = None
+    if steps is None:
+        with pytest.raises(ValueError, match='VisualizationHook counts epoch'):
+            run(cfg, tmp_path)
+    else:
+        run(cfg, tmp_path)
+        assert [x['step'] for x in drawn] == steps
+
+
 def test_persons_are_no_clips(config, tmp_path):
     cfg = config(num_clips=1)
     use_person_batches(cfg, 'workers')

@@ -1,6 +1,9 @@
 # Copyright (c) skel_ssl contributors. Licensed under the Apache License 2.0.
 """One seed, one run: any number of workers, cut off and resumed or not."""
 import json
+import os
+import sys
+from importlib import util
 
 import pytest
 from mmengine.config import Config
@@ -103,6 +106,26 @@ def read_log(work_dir):
 def same(weights, others):
     assert weights.keys() == others.keys()
     return all(value.equal(others[key]) for key, value in weights.items())
+
+
+def test_what_cublas_asks_for(monkeypatch):
+    """It is set before the runner is built, and what a user set stays."""
+    spec = util.spec_from_file_location('train', ROOT / 'tools/train.py')
+    tool = util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    name = 'CUBLAS_WORKSPACE_CONFIG'
+    path = str(ROOT / 'configs/mamp_demo.py')
+    for words, before, after in (([], None, None),
+                                 (['--deterministic'], None, ':4096:8'),
+                                 (['--deterministic'], ':16:8', ':16:8')):
+        monkeypatch.setenv(name, before or '')
+        if before is None:
+            monkeypatch.delenv(name)
+        monkeypatch.setattr(sys, 'argv', ['train.py', path, *words])
+        cfg = Config.fromfile(path)
+        tool.merge_args(cfg, tool.parse_args())
+        assert os.environ.get(name) == after
+        assert bool(cfg.randomness.get('deterministic')) == bool(words)
 
 
 @pytest.mark.parametrize('name, persons', [

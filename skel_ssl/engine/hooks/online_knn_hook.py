@@ -72,10 +72,10 @@ class OnlineKNNHook(Hook):
         self.by_epoch = by_epoch
 
     def before_train(self, runner: Runner) -> None:
-        if not is_main_process():
-            return
         if self.by_epoch:
             check_epochs(self, runner)
+        if not is_main_process():
+            return
         dataset = DATASETS.build(self.dataset_cfg)
         if len(dataset) > self.max_clips:
             places = np.linspace(0, len(dataset) - 1, self.max_clips)

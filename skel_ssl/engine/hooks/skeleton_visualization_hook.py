@@ -107,10 +107,10 @@ class SkeletonVisualizationHook(Hook):
         self.num_poses = num_poses
 
     def before_train(self, runner: Runner) -> None:
+        if self.interval and self.by_epoch:
+            check_epochs(self, runner)
         if not self.interval or not is_main_process():
             return
-        if self.by_epoch:
-            check_epochs(self, runner)
         loader = runner.train_dataloader
         dataset = loader.dataset
         if self.dataset_cfg is not None:
